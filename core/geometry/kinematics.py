@@ -1,0 +1,70 @@
+"""Forward kinematics of a joint tree, batched by tree level."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from ..types import Animation, Frame, Motion, Rig, Skeleton
+from .rotations import nearest_rotation
+
+
+@lru_cache(maxsize=64)
+def tree_levels(parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Joints grouped by their depth in the tree, roots first."""
+    depth: list[int] = []
+    for parent in parents:
+        depth.append(0 if parent < 0 else depth[parent] + 1)
+    return tuple(tuple(joint for joint, level in enumerate(depth) if level == wanted) for wanted in range(max(depth) + 1))
+
+
+def rest_pose(rig: Rig | Skeleton) -> tuple[Tensor, Tensor]:
+    """Rest positions (J, 3) and world rotations (J, 3, 3); a plain skeleton rests with all axes along the world's."""
+    if isinstance(rig, Rig):
+        return rig.rest[:, :3, 3], nearest_rotation(rig.rest[:, :3, :3])
+    if rig.rest is None:
+        raise ValueError("the skeleton has no rest positions: use SMPL24 or SMPLX55, or give it some")
+    return rig.rest, torch.eye(3, dtype=rig.rest.dtype).expand(len(rig.names), 3, 3)
+
+
+def world_rotations(rotations: Tensor, parents: tuple[int, ...]) -> Tensor:
+    """Chain local rotations (T, J, 3, 3) from the roots to the leaves."""
+    chained = torch.empty_like(rotations)
+    for level, joints in enumerate(tree_levels(parents)):
+        joints = list(joints)
+        chained[:, joints] = rotations[:, joints] if level == 0 else chained[:, [parents[j] for j in joints]] @ rotations[:, joints]
+    return chained
+
+
+def joint_positions(world: Tensor, translation: Tensor, rest: Tensor, rest_world: Tensor, parents: tuple[int, ...]) -> Tensor:
+    """Positions (T, J, 3) of joints whose world rotations are known.
+
+    Args:
+        world: (T, J, 3, 3) world rotations.
+        translation: (T, 3) position of the first root; further roots keep their rest distance from it.
+        rest: (J, 3) rest positions. rest_world: (J, 3, 3) rest world rotations.
+    """
+    positions = torch.empty(*world.shape[:2], 3, dtype=world.dtype, device=world.device)
+    for level, joints in enumerate(tree_levels(parents)):
+        joints = list(joints)
+        if level == 0:
+            positions[:, joints] = translation[:, None] + (rest[joints] - rest[joints[0]])
+            continue
+        above = [parents[joint] for joint in joints]
+        offsets = (rest_world[above].mT @ (rest[joints] - rest[above])[..., None]).to(world)
+        positions[:, joints] = positions[:, above] + (world[:, above] @ offsets)[..., 0]
+    return positions
+
+
+def forward(animation: Animation) -> Motion:
+    """Joints of an animated skeleton or rig as a world-space Motion that keeps the rotations and translation."""
+    rest, rest_world = rest_pose(animation.rig)
+    parents = animation.skeleton.parents
+    dtype = animation.rotations.dtype
+    world = world_rotations(animation.rotations, parents)
+    joints = joint_positions(world, animation.translation.to(dtype), rest.to(dtype), rest_world.to(dtype), parents)
+    local = animation.rotations if isinstance(animation.rig, Skeleton) else None
+    return Motion(
+        joints=joints, confidence=torch.ones(joints.shape[:2]), skeleton=animation.skeleton, fps=animation.fps, frame=Frame.WORLD,
+        rotations=local, translation=animation.translation if local is not None else None,
+    )  # fmt: skip

@@ -1,0 +1,78 @@
+"""Rotations as matrices (..., 3, 3) acting on column vectors; all functions broadcast over the leading axes and keep the dtype."""
+
+import torch
+from torch import Tensor
+
+
+def cross_matrix(vectors: Tensor) -> Tensor:
+    """(..., 3) -> (..., 3, 3) such that cross_matrix(a) @ b = a x b."""
+    x, y, z = vectors.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+
+
+def rotvec_to_matrix(rotvec: Tensor) -> Tensor:
+    """Rotation vectors (..., 3) in radians to matrices, by Rodrigues' formula; smooth at 0."""
+    square = (rotvec * rotvec).sum(-1)[..., None, None]
+    small = square < 1e-8
+    angle = square.clamp(min=1e-16).sqrt()
+    sine = torch.where(small, 1 - square / 6, angle.sin() / angle)
+    cosine = torch.where(small, 0.5 - square / 24, (1 - angle.cos()) / square.clamp(min=1e-16))
+    generator = cross_matrix(rotvec)
+    identity = torch.eye(3, dtype=rotvec.dtype, device=rotvec.device)
+    return identity + sine * generator + cosine * (generator @ generator)
+
+
+def align_vectors(source: Tensor, target: Tensor) -> Tensor:
+    """Smallest rotation that turns the direction of `source` (..., 3) onto that of `target` (..., 3), also when they are opposite.
+
+    Beyond a right angle the turn is made by a half turn first, which keeps the formula well conditioned (Möller and Hughes, 1999, treat the
+    same singularity).
+    """
+    source, target = torch.broadcast_tensors(source, target)
+    u = source / source.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(source.dtype).tiny)
+    b = target / target.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(target.dtype).tiny)
+    identity = torch.eye(3, dtype=u.dtype, device=u.device)
+    # Half turn about the axis of the plane (u, b), or about any axis normal to u when both are parallel.
+    axis = torch.linalg.cross(u, b)
+    smallest = u.abs().argmin(-1, keepdim=True)
+    fallback = torch.linalg.cross(u, torch.zeros_like(u).scatter(-1, smallest, 1.0))
+    axis = torch.where(axis.norm(dim=-1, keepdim=True) > 1e-6, axis, fallback)
+    axis = axis / axis.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(u.dtype).tiny)
+    half_turn = 2 * axis[..., :, None] * axis[..., None, :] - identity
+    opposite = ((u * b).sum(-1) < 0)[..., None]
+    start = torch.where(opposite, (half_turn @ u[..., None])[..., 0], u)
+    v = torch.linalg.cross(start, b)
+    generator = cross_matrix(v)
+    turn = identity + generator + generator @ generator / (1 + (start * b).sum(-1))[..., None, None]
+    return torch.where(opposite[..., None], turn @ half_turn, turn)
+
+
+def nearest_rotation(matrix: Tensor) -> Tensor:
+    """Rotation closest to `matrix` (..., 3, 3) in the Frobenius norm (Kabsch 1976; Umeyama 1991)."""
+    u, _, vh = torch.linalg.svd(matrix)
+    sign = torch.linalg.det(u @ vh)
+    u = torch.cat([u[..., :2], u[..., 2:] * sign[..., None, None]], -1)
+    return u @ vh
+
+
+_AXES = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
+
+
+def euler_to_matrix(angles: Tensor, order: str) -> Tensor:
+    """Intrinsic Euler angles (..., 3) in radians, applied in `order` such as "ZXY" (the order of BVH channels): R = R_Z R_X R_Y."""
+    axes = torch.tensor([_AXES[axis] for axis in order], dtype=angles.dtype, device=angles.device)
+    first, second, third = rotvec_to_matrix(angles[..., None] * axes).unbind(-3)
+    return first @ second @ third
+
+
+def matrix_to_euler(matrix: Tensor, order: str) -> Tensor:
+    """Inverse of `euler_to_matrix` for the six orders of three different axes, (..., 3) radians; in gimbal lock the last angle is 0."""
+    i, j, k = ("XYZ".index(axis) for axis in order)
+    sign = 1.0 if (i, j, k) in {(0, 1, 2), (1, 2, 0), (2, 0, 1)} else -1.0
+    middle = torch.asin((sign * matrix[..., i, k]).clamp(-1, 1))
+    locked = matrix[..., i, k].abs() > 1 - 1e-7
+    first = torch.atan2(-sign * matrix[..., j, k], matrix[..., k, k])
+    third = torch.atan2(-sign * matrix[..., i, j], matrix[..., i, i])
+    first_locked = torch.atan2(sign * matrix[..., k, j], matrix[..., j, j])
+    return torch.stack([torch.where(locked, first_locked, first), middle, torch.where(locked, torch.zeros_like(third), third)], -1)

@@ -1,0 +1,310 @@
+"""The values that travel between nodes: frozen, checked where they are made, never changed in place.
+
+Units and axes are those of `core/__init__.py`. Two values are equal only if they are the same object.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .shapes import check_shapes
+
+ImageSize = tuple[int, int]
+
+
+class Frame(Enum):
+    """The axes of a motion: WORLD (Y up, a character at rest faces +Z) or CAMERA (OpenCV: x right, y down, z forward)."""
+
+    WORLD = "world"
+    CAMERA = "camera"
+
+
+def _check_image_size(owner: str, image_size: ImageSize) -> None:
+    if len(image_size) != 2 or not all(isinstance(side, int) and side > 0 for side in image_size):
+        raise ValueError(f"{owner}: image_size is {image_size}, expected (height, width) in whole pixels above 0")
+
+
+def _check_fps(owner: str, fps: float) -> None:
+    if not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"{owner}: fps is {fps}, expected a finite number above 0")
+
+
+def _check_finite(owner: str, **arrays: Tensor | None) -> None:
+    for name, array in arrays.items():
+        if array is not None and not torch.isfinite(array).all():
+            raise ValueError(f"{owner}: {name} has NaN or infinite values")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Skeleton:
+    """A joint tree.
+
+    names: (J) unique. parents: (J) index of the parent, -1 for a root; parents come before their children.
+    mirror: (J) index of the joint on the other side (itself on the midline). rest: (J, 3) metres in WORLD axes, or None.
+    """
+
+    names: tuple[str, ...]
+    parents: tuple[int, ...]
+    mirror: tuple[int, ...]
+    rest: Tensor | None = None
+
+    def __post_init__(self):
+        for name in ("names", "parents", "mirror"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        count = len(self.names)
+        if count == 0 or len(set(self.names)) != count:
+            raise ValueError(f"Skeleton: {count} names, {len(set(self.names))} of them different; expected one name for each joint")
+        if len(self.parents) != count or not all(-1 <= parent < joint for joint, parent in enumerate(self.parents)):
+            raise ValueError(f"Skeleton: parents {self.parents} do not fit {count} joints: each is -1 or an earlier joint")
+        if sorted(self.mirror) != list(range(count)) or any(self.mirror[other] != joint for joint, other in enumerate(self.mirror)):
+            raise ValueError("Skeleton: mirror must pair the joints: mirror[mirror[j]] == j for each of them")
+        check_shapes("Skeleton", names=(torch.empty(count), "J"), rest=(self.rest, "J 3"))
+        _check_finite("Skeleton", rest=self.rest)
+
+    @property
+    def bones(self) -> tuple[tuple[int, int], ...]:
+        """(child, parent) of every joint that has a parent."""
+        return tuple((child, parent) for child, parent in enumerate(self.parents) if parent >= 0)
+
+    def index(self, name: str) -> int:
+        """Index of the joint called `name`; ValueError lists the names if there is none."""
+        if name not in self.names:
+            raise ValueError(f"the skeleton has no joint '{name}': it has {', '.join(self.names)}")
+        return self.names.index(name)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Motion:
+    """Joints of one person over time.
+
+    joints: (T, J, 3) metres, NaN only where the confidence is 0. confidence: (T, J) in 0..1.
+    rotations: (T, J, 3, 3) local, relative to the parent and to the rest pose (identity = rest). translation: (T, 3) metres,
+    position of the root joint. shape: (10) SMPL betas. intrinsics: (3, 3) pixels, with image_size (H, W), of the camera that saw the motion.
+    notes: what was assumed where the motion was made ("30 fps assumed: the file has none").
+    """
+
+    joints: Tensor
+    confidence: Tensor
+    skeleton: Skeleton
+    fps: float
+    frame: Frame
+    rotations: Tensor | None = None
+    translation: Tensor | None = None
+    shape: Tensor | None = None
+    intrinsics: Tensor | None = None
+    image_size: ImageSize | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        sizes = check_shapes(
+            "Motion", joints=(self.joints, "T J 3"), confidence=(self.confidence, "T J"), rotations=(self.rotations, "T J 3 3"),
+            translation=(self.translation, "T 3"), shape=(self.shape, "10"), intrinsics=(self.intrinsics, "3 3"),
+        )  # fmt: skip
+        if sizes["T"] == 0:
+            raise ValueError("Motion: it has no frames; expected at least 1")
+        if sizes["J"] != len(self.skeleton.names):
+            raise ValueError(f"Motion: {sizes['J']} joints, but its skeleton has {len(self.skeleton.names)}")
+        if not ((self.confidence >= 0) & (self.confidence <= 1)).all():
+            raise ValueError("Motion: confidence must lie in 0..1")
+        if not (torch.isfinite(self.joints).all(-1) | (self.confidence == 0)).all():
+            raise ValueError(
+                "Motion: joints have NaN or infinite values where the confidence is above 0: set it to 0 where a joint is missing"
+            )
+        _check_finite("Motion", rotations=self.rotations, translation=self.translation, shape=self.shape, intrinsics=self.intrinsics)
+        _check_fps("Motion", self.fps)
+        if not isinstance(self.frame, Frame):
+            raise ValueError(f"Motion: frame is {self.frame!r}, expected Frame.WORLD or Frame.CAMERA")
+        if (self.intrinsics is None) != (self.image_size is None):
+            raise ValueError("Motion: intrinsics and image_size come together")
+        if self.image_size is not None:
+            _check_image_size("Motion", self.image_size)
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return self.joints.shape[0]
+
+    @property
+    def seen(self) -> Tensor:
+        """(T, J) true where a joint is present."""
+        return self.confidence > 0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CameraRig:
+    """V pinhole cameras.
+
+    intrinsics: (V, 3, 3) pixels. world_to_camera: (V, 3, 4), OpenCV axes, X_cam = R X_world + t. image_size: (H, W) of every view.
+    closed: the views form a circle.
+    """
+
+    intrinsics: Tensor
+    world_to_camera: Tensor
+    image_size: ImageSize
+    closed: bool = False
+
+    def __post_init__(self):
+        sizes = check_shapes("CameraRig", intrinsics=(self.intrinsics, "V 3 3"), world_to_camera=(self.world_to_camera, "V 3 4"))
+        if sizes["V"] == 0:
+            raise ValueError("CameraRig: it has no views; expected at least 1")
+        _check_finite("CameraRig", intrinsics=self.intrinsics, world_to_camera=self.world_to_camera)
+        _check_image_size("CameraRig", self.image_size)
+        if not (self.intrinsics[:, [0, 1], [0, 1]] > 0).all():
+            raise ValueError("CameraRig: focal lengths must be above 0")
+
+    @property
+    def views(self) -> int:
+        """V."""
+        return self.intrinsics.shape[0]
+
+    @property
+    def centers(self) -> Tensor:
+        """(V, 3) camera centres in the world."""
+        rotation, translation = self.world_to_camera[..., :3], self.world_to_camera[..., 3:]
+        return -(rotation.mT @ translation)[..., 0]
+
+    def to_camera(self, points: Tensor) -> Tensor:
+        """World points (..., 3) -> (V, ..., 3) in the axes of each camera."""
+        flat = points.reshape(-1, 3).to(self.world_to_camera)
+        seen = flat @ self.world_to_camera[..., :3].mT + self.world_to_camera[:, None, :, 3]
+        return seen.reshape(self.views, *points.shape)
+
+    def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Project world points.
+
+        Args:
+            points: (..., 3) metres.
+
+        Returns:
+            pixels (V, ..., 2) with pixel centres at +0.5, NaN for points at or behind the camera plane; depth (V, ...), the z in front of each camera.
+        """
+        seen = self.to_camera(points)
+        depth = seen[..., 2]
+        homogeneous = torch.einsum("vij,v...j->v...i", self.intrinsics.to(seen), seen)
+        pixels = homogeneous[..., :2] / depth[..., None]
+        return torch.where((depth > 0)[..., None], pixels, torch.nan), depth
+
+    def plucker(self, height: int, width: int) -> Tensor:
+        """Plücker rays (direction, moment = centre x direction) through the cell centres of a height x width grid over the image.
+
+        Returns:
+            (V, 6, height, width); directions are unit vectors in the world.
+        """
+        rows = (torch.arange(height).to(self.intrinsics) + 0.5) * (self.image_size[0] / height)
+        columns = (torch.arange(width).to(self.intrinsics) + 0.5) * (self.image_size[1] / width)
+        v, u = torch.meshgrid(rows, columns, indexing="ij")
+        pixels = torch.stack([u, v, torch.ones_like(u)])  # (3, h, w)
+        rays = torch.einsum("vij,jhw->vihw", torch.linalg.inv(self.intrinsics), pixels)
+        direction = torch.einsum("vji,vjhw->vihw", self.world_to_camera[..., :3], rays)
+        direction = direction / direction.norm(dim=1, keepdim=True)
+        centers = self.centers[:, :, None, None].expand_as(direction)
+        return torch.cat([direction, torch.linalg.cross(centers, direction, dim=1)], dim=1)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BoneMaps:
+    """Ellipsoid body seen by V cameras: depth (V, T, H, W) metres from the camera centre, 0 on the background; normal (V, T, H, W, 3)
+    unit vectors in camera axes, 0 on the background; mask (V, T, H, W) bool; root_distance (V) metres from each camera to the root joint of
+    frame 0, the middle of the depth encoding, or None."""
+
+    depth: Tensor
+    normal: Tensor
+    mask: Tensor
+    root_distance: Tensor | None = None
+
+    def __post_init__(self):
+        check_shapes(
+            "BoneMaps",
+            depth=(self.depth, "V T H W"),
+            normal=(self.normal, "V T H W 3"),
+            mask=(self.mask, "V T H W"),
+            root_distance=(self.root_distance, "V"),
+        )
+        if self.mask.dtype != torch.bool:
+            raise ValueError(f"BoneMaps: mask is {self.mask.dtype}, expected bool")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MotionTokens:
+    """4DMoT tokens of one clip.
+
+    indices: (L) codebook rows, L = latent frames x joints, frame-major. tokens: (L, C) the quantised vectors. frames: frames the tokens decode to.
+    joints: J. spec: name of the model spec that made them. commit_loss: mean squared distance from the encoder output to its codes.
+    """
+
+    indices: Tensor
+    tokens: Tensor
+    frames: int
+    joints: int
+    spec: str
+    commit_loss: float
+    fps: float = 30.0
+
+    def __post_init__(self):
+        sizes = check_shapes("MotionTokens", indices=(self.indices, "L"), tokens=(self.tokens, "L C"))
+        if sizes["L"] == 0 or sizes["L"] % self.joints:
+            raise ValueError(f"MotionTokens: {sizes['L']} tokens are no whole number of frames of {self.joints} joints")
+        _check_fps("MotionTokens", self.fps)
+
+    @property
+    def latent_frames(self) -> int:
+        """L / J."""
+        return len(self.indices) // self.joints
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Rig:
+    """A parsed, validated glTF character.
+
+    skeleton: its joints with rest positions. rest: (J, 4, 4) joint to world in the rest pose of the nodes. inverse_bind: (J, 4, 4).
+    joint_nodes: (J) glTF node of each joint. document: the glTF JSON. binary: the binary chunk. Both are kept as they were read.
+    """
+
+    skeleton: Skeleton
+    rest: Tensor
+    inverse_bind: Tensor
+    joint_nodes: tuple[int, ...]
+    document: Mapping[str, Any]
+    binary: bytes
+
+    def __post_init__(self):
+        joints = torch.empty(len(self.skeleton.names))
+        check_shapes("Rig", skeleton=(joints, "J"), rest=(self.rest, "J 4 4"), inverse_bind=(self.inverse_bind, "J 4 4"))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Animation:
+    """Rotations that move a skeleton or a rig.
+
+    rotations: (T, J, 3, 3) local. On a Skeleton: relative to the rest pose (identity = rest). On a Rig: in the rig's own local frames.
+    translation: (T, 3) metres, position of the first root joint. residual: (T, J) metres between the joints asked for and those reached, or None.
+    """
+
+    rotations: Tensor
+    translation: Tensor
+    fps: float
+    rig: Rig | Skeleton
+    residual: Tensor | None = None
+
+    def __post_init__(self):
+        sizes = check_shapes(
+            "Animation", rotations=(self.rotations, "T J 3 3"), translation=(self.translation, "T 3"), residual=(self.residual, "T J")
+        )
+        if sizes["T"] == 0:
+            raise ValueError("Animation: it has no frames; expected at least 1")
+        if sizes["J"] != len(self.skeleton.names):
+            raise ValueError(f"Animation: {sizes['J']} joints, but its skeleton has {len(self.skeleton.names)}")
+        if self.skeleton.rest is None:
+            raise ValueError("Animation: its skeleton has no rest positions")
+        _check_finite("Animation", rotations=self.rotations, translation=self.translation)
+        _check_fps("Animation", self.fps)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The joint tree, also of a rig."""
+        return self.rig.skeleton if isinstance(self.rig, Rig) else self.rig
