@@ -1,0 +1,1 @@
+"""Video -> motion, motion -> motion, motion -> maps, tokens and files."""

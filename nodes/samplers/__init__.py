@@ -1,0 +1,1 @@
+"""Conditioning and sampling for the four systems."""

@@ -1,0 +1,47 @@
+"""What is in a motion, in words."""
+
+import torch
+from torch import Tensor
+
+from ..types import Motion
+from .normalisation import MotionStatistics, placement_report
+
+
+def joint_speed(motion: Motion) -> Tensor:
+    """(T - 1, J) metres per second between neighbouring frames; NaN where either frame lacks the joint."""
+    both = motion.seen[1:] & motion.seen[:-1]
+    speed = (motion.joints[1:] - motion.joints[:-1]).norm(dim=-1) * motion.fps
+    return torch.where(both, speed, torch.nan)
+
+
+def bone_lengths(motion: Motion) -> Tensor:
+    """(T, bones) metres, in the order of `skeleton.bones`; NaN where an end is missing."""
+    child, parent = torch.tensor(motion.skeleton.bones).T
+    both = motion.seen[:, child] & motion.seen[:, parent]
+    return torch.where(both, (motion.joints[:, child] - motion.joints[:, parent]).norm(dim=-1), torch.nan)
+
+
+def describe_motion(motion: Motion, statistics: MotionStatistics | None = None) -> str:
+    """A report in lines: length, joints, confidence, speed, bone stability, what was assumed, and sigmas of a tokenizer's training data."""
+    lines = [
+        f"{motion.frames} frames at {motion.fps:g} fps = {motion.frames / motion.fps:.2f} s",
+        f"{len(motion.skeleton.names)} joints in {motion.frame.value} space"
+        + (f", seen by a camera of {motion.image_size[1]}x{motion.image_size[0]} pixels" if motion.image_size else "")
+        + (", with rotations" if motion.rotations is not None else ", positions only"),
+    ]
+    missing = ~motion.seen
+    if missing.any():
+        lines.append(f"{int(missing.sum())} joint positions are missing, in {int(missing.any(1).sum())} frames")
+    lines.append(f"confidence {float(motion.confidence.min()):.2f} to {float(motion.confidence.max()):.2f}, mean {float(motion.confidence.mean()):.2f}")
+    if motion.seen.any():
+        low, high = motion.joints[motion.seen].aminmax(dim=0)
+        lines.append("space used: " + ", ".join(f"{axis} {a:.2f} to {b:.2f} m" for axis, a, b in zip("xyz", low, high, strict=True)))
+    if motion.frames > 1 and motion.skeleton.bones:
+        speed, lengths = joint_speed(motion), bone_lengths(motion)
+        lines.append(f"speed: mean {float(speed.nanmean()):.2f} m/s, fastest {float(speed.nan_to_num().max()):.2f} m/s")
+        drift = (lengths - lengths.nanmedian(0).values).abs()
+        lines.append(f"bone lengths vary by {float(drift.nanmean()) * 1000:.1f} mm on average, {float(drift.nan_to_num().max()) * 1000:.1f} mm at most")
+    lines += [f"assumed: {note}" for note in motion.notes]
+    if statistics is not None:
+        lines.append(placement_report(motion, statistics).text())
+    return "\n".join(lines)

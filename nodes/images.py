@@ -1,0 +1,22 @@
+"""Between the layouts of `core` (V, T, H, W, ...) and of ComfyUI (IMAGE (B, H, W, 3) in 0..1, MASK (B, H, W)); views follow each other."""
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor
+
+
+def to_images(pictures: Tensor) -> Tensor:
+    """Colour (V, T, H, W, 3) or grey (V, T, H, W) -> IMAGE (V T, H, W, 3)."""
+    if pictures.ndim == 4:
+        return repeat(pictures, "v t h w -> (v t) h w c", c=3)
+    return rearrange(pictures, "v t h w c -> (v t) h w c")
+
+
+def to_masks(masks: Tensor) -> Tensor:
+    """(V, T, H, W) bool -> MASK (V T, H, W)."""
+    return rearrange(masks, "v t h w -> (v t) h w").float()
+
+
+def beside(left: Tensor, right: Tensor) -> Tensor:
+    """Two IMAGE batches of the same size, side by side."""
+    return torch.cat([left, right], dim=2)
