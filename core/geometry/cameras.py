@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -121,6 +122,20 @@ def own_camera(motion: Motion, image_size: ImageSize | None = None) -> CameraRig
         world_to_camera=torch.eye(3, 4)[None],
         image_size=size,
     )
+
+
+def with_camera(motion: Motion, image_size: ImageSize) -> Motion:
+    """The motion with the camera that NLF assumes for a picture of `image_size` (H, W); one that knows its camera stays as it is.
+
+    Raises:
+        ValueError: the motion is in world axes.
+    """
+    if motion.frame is not Frame.CAMERA:
+        raise ValueError("the motion is in world axes: only a motion in camera axes can be given the camera that saw it")
+    if motion.intrinsics is not None:
+        return motion
+    note = f"camera of {MOTION_CAPTURE_FOV_DEG:g} degrees over the longer side of a {image_size[1]}x{image_size[0]} picture assumed"
+    return replace(motion, intrinsics=motion_capture_intrinsics(image_size), image_size=image_size, notes=(*motion.notes, note))
 
 
 def check_camera(motion: Motion, rig: CameraRig) -> None:
