@@ -1,0 +1,117 @@
+"""HeadlessHost: folders, device and progress where ComfyUI is not."""
+
+import filecmp
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+
+from ..nodes.host import confined
+
+# The inputs of the example workflows come with the package.
+EXAMPLE_INPUTS = Path(__file__).resolve().parents[1] / "example_workflows" / "inputs"
+
+
+class HeadlessHost:
+    """The folders of one run.
+
+    inputs: folders that nodes may read files from; the first one belongs to the run, and `take` copies files into it. output: where results go.
+    models: folders that hold the models folders ("motion_tokenizers", ...). quiet: no progress bars.
+    """
+
+    def __init__(self, *, inputs: Sequence[Path], output: Path, models: Sequence[Path] = (), quiet: bool = False):
+        if not inputs:
+            raise ValueError("a headless run has no input folder: name at least one, it is where --set puts files")
+        self.inputs, self.output, self.models = [Path(one) for one in inputs], Path(output), [Path(one) for one in models]
+        self.label = ""
+        self._quiet = quiet
+        self._given: list[Path] = []
+
+    def input_files(self, suffixes: Iterable[str]) -> list[str]:
+        return sorted({name for root in self.inputs for name in _names(root, suffixes)})
+
+    def input_file(self, name: str) -> Path:
+        # ComfyUI marks the folder of a file with a suffix; a run has input files only.
+        plain = name.removesuffix(" [input]")
+        for root in self.inputs:
+            if (path := confined(root, plain)).is_file():
+                return path
+        raise FileNotFoundError(f"{plain} is not in the input folders {_listed(self.inputs)}: give the file with --set NODE.INPUT=FILE")
+
+    def take(self, path: Path) -> str:
+        """Copy a file into the run's input folder and return its name there; another file of that name keeps its own."""
+        path = Path(path)
+        folder, number = self.inputs[0], 1
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / path.name
+        while target.exists() and not filecmp.cmp(path, target, shallow=False):
+            number += 1
+            target = folder / f"{path.stem}_{number}{path.suffix}"
+        if not target.exists():
+            shutil.copyfile(path, target)
+        return target.name
+
+    def output_file(self, prefix: str, suffix: str) -> Path:
+        stem = confined(self.output, prefix)
+        if stem == self.output.resolve() or not stem.name:
+            raise ValueError(f"filename_prefix '{prefix}' has no file name: write something like 'motion4d/walk'")
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        taken = re.compile(re.escape(stem.name) + r"_(\d+)_?\.")
+        present = [path.name for path in (*stem.parent.iterdir(), *(one for one in self._given if one.parent == stem.parent))]
+        numbers = [int(found[1]) for name in present if (found := taken.match(name))]
+        path = stem.with_name(f"{stem.name}_{max(numbers, default=0) + 1:05}_{suffix}")
+        self._given.append(path)
+        return path
+
+    def saved(self, path: Path) -> dict[str, str]:
+        folder = Path(path).parent.relative_to(self.output.resolve())
+        return {"filename": Path(path).name, "subfolder": "" if folder == Path() else folder.as_posix(), "type": "output"}
+
+    def written(self) -> list[Path]:
+        """The files that nodes have written to the output folder, in order, as paths that begin with `output` as it was given."""
+        return [self.output / path.relative_to(self.output.resolve()) for path in self._given if path.exists()]
+
+    def model_files(self, folder: str, suffixes: Iterable[str]) -> list[str]:
+        return sorted({name for root in self.models for name in _names(root / folder, suffixes)})
+
+    def model_file(self, folder: str, name: str) -> Path:
+        for root in self.models:
+            if (path := confined(root / folder, name)).is_file():
+                return path
+        raise FileNotFoundError(f"{name} is not in {_listed(root / folder for root in self.models)}")
+
+    def device(self) -> torch.device:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def progress(self, total: int) -> "Bar":
+        return Bar(self.label, total, quiet=self._quiet)
+
+
+class Bar:
+    """One tqdm bar on stderr. Ctrl-C arrives as KeyboardInterrupt wherever the node is, so there is nothing to ask for."""
+
+    def __init__(self, label: str, total: int, *, quiet: bool):
+        from tqdm import tqdm
+
+        self._left = total
+        self._bar = tqdm(total=total, desc=label, file=sys.stderr, disable=quiet, dynamic_ncols=True, mininterval=0.2)
+
+    def advance(self, steps: int = 1) -> None:
+        self._left -= steps
+        self._bar.update(steps)
+        if self._left <= 0:
+            self._bar.close()
+
+
+def _names(root: Path, suffixes: Iterable[str]) -> list[str]:
+    wanted = tuple(suffixes)
+    found = (Path(base, file) for base, _, files in os.walk(root) for file in files if file.lower().endswith(wanted))
+    return [path.relative_to(root).as_posix() for path in found]
+
+
+def _listed(folders: Iterable[Path]) -> str:
+    return ", ".join(str(folder) for folder in folders) or "(no folder)"
