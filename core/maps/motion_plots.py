@@ -16,7 +16,11 @@ def plot_motion(motion: Motion) -> Tensor:
     columns = [motion.skeleton.index(name) for name in names]
     speed = torch.cat([torch.full((1, len(columns)), torch.nan), joint_speed(motion)[:, columns].float()])
     above = plot_lines(
-        {name: speed[:, i] for i, name in enumerate(names)}, title="Speed", x_label=f"frame ({motion.fps:g} fps)", y_label="m/s", size=(360, 768)
+        {name: speed[:, i] for i, name in enumerate(names)},
+        title="Speed",
+        x_label=f"frame ({motion.fps:g} fps)",
+        y_label="m/s",
+        size=(360, 768),
     )
     confidence = {"mean": motion.confidence.mean(1).float(), "lowest joint": motion.confidence.min(1).values.float()}
     below = plot_lines(confidence, title="Confidence", x_label=f"frame ({motion.fps:g} fps)", y_label="", size=(240, 768))

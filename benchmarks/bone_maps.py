@@ -1,0 +1,149 @@
+"""Time and memory of the bone maps beside a naive dense renderer: `python -m motion4d.benchmarks.bone_maps [--frames 81 --size 512]`."""
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..core.body.anthropometry import HEAD_SECTION, HEAD_TOP, bone_sections, thickness_scale
+from ..core.geometry.cameras import orbit_rig
+from ..core.maps import bone_maps
+from ..core.skeletons import SMPL24
+from ..core.types import CameraRig, Frame, Motion
+
+
+def naive_bone_maps(motion: Motion, rig: CameraRig) -> tuple[np.ndarray, np.ndarray]:
+    """Every round ellipsoid at every pixel in float64, quadric by quadric: depth (V, T, H, W) and normal (V, T, H, W, 3).
+
+    An independent twin of `render_bone_maps` for motions without rotations on SMPL's skeleton; nothing of the renderer is used but the radii.
+    """
+    joints, sections = motion.joints.double().numpy(), bone_sections(motion).numpy()
+    scale = thickness_scale(motion)
+    height, width = rig.image_size
+    depth = np.zeros((rig.views, motion.frames, height, width))
+    normal = np.zeros((*depth.shape, 3))
+    for view in range(rig.views):
+        camera = rig.world_to_camera[view].double().numpy()
+        rays = _rays(rig.intrinsics[view].double().numpy(), height, width)
+        for frame in range(motion.frames):
+            seen = joints[frame] @ camera[:, :3].T + camera[:, 3]
+            bones = [(seen[parent], seen[child], sections[row, 0]) for row, (child, parent) in enumerate(motion.skeleton.bones)]
+            neck, head = seen[12], seen[15]
+            crown = head + scale * np.linalg.norm(HEAD_TOP) * (head - neck) / np.linalg.norm(head - neck)
+            for start, end, radius in [*bones, (head, crown, scale * HEAD_SECTION[0])]:
+                _draw_naive(start, end, radius, rays, depth[view, frame], normal[view, frame])
+    return depth, normal
+
+
+def _rays(intrinsics: np.ndarray, height: int, width: int) -> np.ndarray:
+    v, u = np.mgrid[:height, :width] + 0.5
+    return np.stack([u, v, np.ones_like(u)], -1) @ np.linalg.inv(intrinsics).T
+
+
+def _draw_naive(start: np.ndarray, end: np.ndarray, radius: float, rays: np.ndarray, depth: np.ndarray, normal: np.ndarray) -> None:
+    length = np.linalg.norm(end - start)
+    along = np.outer(end - start, end - start) / length**2
+    quadric = along / (length / 2 + 0.3 * radius) ** 2 + (np.eye(3) - along) / radius**2
+    center = (start + end) / 2
+    a = np.einsum("hwi,ij,hwj->hw", rays, quadric, rays)
+    b = rays @ quadric @ center
+    c = center @ quadric @ center - 1
+    square = b * b - a * c
+    z = (b - np.sqrt(np.maximum(square, 0))) / a
+    distance = z * np.linalg.norm(rays, axis=-1)
+    hit = (square >= 0) & (z > 0.05) & (c > 0) & ((depth == 0) | (distance < depth))
+    gradient = (z[..., None] * rays - center) @ quadric
+    depth[hit] = distance[hit]
+    normal[hit] = (gradient / np.linalg.norm(gradient, axis=-1, keepdims=True))[hit]
+
+
+def standing_figure(frames: int, size: int) -> tuple[Motion, CameraRig]:
+    """A figure of 80 % of the picture's height whose joints wander, and its camera."""
+    generator = torch.Generator().manual_seed(0)
+    phase = torch.linspace(0, 2 * math.pi, frames)[:, None, None]
+    wander = 0.04 * torch.sin(phase + 2 * math.pi * torch.rand(24, 3, generator=generator))
+    motion = Motion(joints=SMPL24.rest + wander, confidence=torch.ones(frames, 24), skeleton=SMPL24, fps=30.0, frame=Frame.WORLD)
+    return motion, orbit_rig([20.0], radius=2.7, image_size=(size, size), focal_px=1.25 * size, target=(0.0, 0.86, 0.0))
+
+
+def _best(run: Callable[[], object], repeat: int) -> float:
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _high_water() -> int:
+    """Peak resident bytes of this process."""
+    status = Path("/proc/self/status")  # the system call below also counts the parent of a new process
+    if status.exists():
+        return 1024 * next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _peak_bytes(engine: str, frames: int, size: int) -> int:
+    """Growth of the process's peak memory while it renders; run in a process of its own."""
+    motion, rig = standing_figure(frames, size)
+    bone_maps.render_bone_maps(*standing_figure(1, 64), engine=engine)
+    before = _high_water()
+    maps = bone_maps.render_bone_maps(motion, rig, engine=engine)
+    for part in (maps.depth, maps.normal, maps.mask):
+        part.sum()  # pages of the background that the renderer never touched count as well
+    return _high_water() - before
+
+
+def _measure_peak(engine: str, frames: int, size: int) -> str:
+    if sys.platform == "win32":
+        return "peak memory not measured on Windows"
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        peak = pool.submit(_peak_bytes, engine, frames, size).result()
+    output = frames * size * size * 17  # depth, normal and mask
+    return f"peak memory {peak / 1e6:.0f} MB, {peak / output:.2f} of the output's {output / 1e6:.0f} MB"
+
+
+def _deviation(motion: Motion, rig: CameraRig, naive: tuple[np.ndarray, np.ndarray]) -> str:
+    maps = bone_maps.render_bone_maps(motion, rig)
+    depth, normal = maps.depth.numpy(), maps.normal.double().numpy()
+    both = (depth > 0) & (naive[0] > 0)
+    worst = np.abs(depth / np.where(both, naive[0], 1) - 1)[both].max()
+    angle = np.degrees(np.linalg.norm(normal - naive[1], axis=-1))[both]
+    different = ((depth > 0) != (naive[0] > 0)).sum()
+    return f"against the twin: depth to {worst:.1e} relative, normals to {angle.max():.4f} degrees, {different} pixels of another mask"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m motion4d.benchmarks.bone_maps", description=__doc__)
+    parser.add_argument("--frames", type=int, default=81)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--naive-frames", type=int, default=2, help="frames the naive renderer draws; its time is extrapolated")
+    parser.add_argument("--repeat", type=int, default=5)
+    options = parser.parse_args(arguments)
+    motion, rig = standing_figure(options.frames, options.size)
+    count = len(motion.skeleton.bones) + 1
+    print(f"{count} ellipsoids x {options.frames} frames at {options.size}x{options.size}, depth and normal, CPU, best of {options.repeat}")
+    for engine in ("numpy", "torch"):
+        best = _best(lambda engine=engine: bone_maps.render_bone_maps(motion, rig, engine=engine), options.repeat)
+        print(f"  {engine:6} {best:7.3f} s   {_measure_peak(engine, options.frames, options.size)}")
+    frames = min(options.naive_frames, options.frames)
+    start = time.perf_counter()
+    few = standing_figure(frames, options.size)
+    naive = naive_bone_maps(*few)
+    seconds = (time.perf_counter() - start) * options.frames / frames
+    print(f"  naive  {seconds:7.3f} s   dense float64, extrapolated from {frames} frames")
+    print(f"  {_deviation(*few, naive)}")
+
+
+if __name__ == "__main__":
+    main()

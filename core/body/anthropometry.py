@@ -1,0 +1,109 @@
+"""How thick a body is: sections of each bone from anthropometry, and stature from bone lengths.
+
+Radii are means of ANSUR II (Natick/TR-15/007; 4082 men and 1986 women at equal weight: circumference / 2 pi, or half a breadth) for a stature of
+1.692 m, the stature of the rest skeletons. Bones are looked up by the names of their ends, so skeletons that share SMPL's names share its radii.
+"""
+
+import torch
+from torch import Tensor
+
+from ..skeletons import REST_STATURE, SMPL24
+from ..types import Motion, Skeleton
+
+HEAD_TOP = (0.0, 0.17, 0.02)  # metres, from the head joint to the crown in the axes of the head
+HEAD_SECTION = (0.0857, 0.0755, 0.0973)  # breadth 151 mm, length 195 mm; the round section has the same area
+GENERIC_RATIO = 0.16  # radius of a bone of an unknown skeleton, as a part of its length; limbs of the table lie between 0.13 and 0.21
+_GENERIC_LIMIT = 0.5  # ... and at most this part of the skeleton's median bone
+
+# (parent, child): metres (round, x, z). `round` is the radius of a circular section; x and z those of an oriented one, across the bone after the
+# smallest turn of the rest bone onto the Y axis: for upright bones x runs left to right and z front to back, for the arms of the T-pose x runs up.
+_MIDLINE = {
+    ("pelvis", "spine1"): (0.120, 0.157, 0.116),
+    ("spine1", "spine2"): (0.118, 0.150, 0.113),
+    ("spine2", "spine3"): (0.128, 0.142, 0.122),
+    ("spine3", "neck"): (0.100, 0.135, 0.110),
+    ("neck", "head"): (0.061, 0.060, 0.062),
+    ("head", "jaw"): (0.045, 0.045, 0.045),
+}
+_SIDES = {
+    ("pelvis", "hip"): (0.110, 0.110, 0.120),
+    ("spine3", "collar"): (0.085, 0.085, 0.100),
+    ("collar", "shoulder"): (0.060, 0.055, 0.065),
+    ("shoulder", "elbow"): (0.050, 0.050, 0.050),
+    ("elbow", "wrist"): (0.036, 0.036, 0.036),
+    ("wrist", "hand"): (0.029, 0.020, 0.042),  # palms face down in the T-pose: the 84 mm across the palm run front to back
+    ("hip", "knee"): (0.082, 0.082, 0.082),
+    ("knee", "ankle"): (0.050, 0.050, 0.050),
+    ("ankle", "foot"): (0.037, 0.045, 0.030),
+    ("head", "eye"): (0.012, 0.012, 0.012),
+}
+_FINGER = (0.0140, 0.0104, 0.0088)  # metacarpal, proximal and distal bones of index, middle and ring; the fingers are hand breadth / 8 wide
+_FINGERS = {"index": _FINGER, "middle": _FINGER, "ring": _FINGER, "pinky": tuple(0.85 * radius for radius in _FINGER), "thumb": (0.0160, 0.0115, 0.0100)}  # fmt: skip
+
+
+def _sections() -> dict[tuple[str, str], tuple[float, float, float]]:
+    table = dict(_MIDLINE)
+    middle = {"pelvis", "spine3", "head"}
+    for side in ("left", "right"):
+        for (parent, child), section in _SIDES.items():
+            table[parent if parent in middle else f"{side}_{parent}", f"{side}_{child}"] = section
+        for finger, radii in _FINGERS.items():
+            chain = (f"{side}_wrist", *(f"{side}_{finger}{number}" for number in (1, 2, 3)))
+            for parent, child, radius in zip(chain, chain[1:], radii, strict=False):
+                table[parent, child] = (radius, radius, radius)
+    return table
+
+
+BONE_SECTIONS = _sections()
+
+
+def bone_lengths(motion: Motion) -> Tensor:
+    """(J) metres from each joint to its parent: the median over the frames where both are seen; NaN for roots and bones never seen."""
+    lengths = torch.full((len(motion.skeleton.names),), torch.nan, dtype=motion.joints.dtype, device=motion.joints.device)
+    bones = motion.skeleton.bones
+    if bones:
+        child, parent = (list(ends) for ends in zip(*bones, strict=True))
+        each = (motion.joints[:, child] - motion.joints[:, parent]).norm(dim=-1)
+        each = torch.where(motion.seen[:, child] & motion.seen[:, parent], each, torch.nan)
+        lengths[child] = each.nanmedian(0).values
+    return lengths
+
+
+def estimate_stature(motion: Motion) -> float | None:
+    """Stature in metres from the median ratio of the bones to those of the rest skeleton.
+
+    Bones are matched to SMPL's by the names of their ends; missing joints are left out. None where no bone matches.
+    """
+    names, lengths = motion.skeleton.names, bone_lengths(motion)
+    rest = {
+        (SMPL24.names[parent], SMPL24.names[child]): float((SMPL24.rest[child] - SMPL24.rest[parent]).norm())
+        for child, parent in SMPL24.bones
+    }
+    ratios = [
+        float(lengths[child]) / rest[ends] for child, parent in motion.skeleton.bones if (ends := (names[parent], names[child])) in rest
+    ]
+    median = torch.tensor(ratios).nanmedian() if ratios else torch.tensor(torch.nan)
+    return float(median) * REST_STATURE if median > 0 else None
+
+
+def bone_sections(motion: Motion) -> Tensor:
+    """Sections (B, 3) of the motion's bones, in the order of `skeleton.bones`: metres (round, x, z), as in the table above.
+
+    Bones of the table are scaled by the stature; any other bone is round with a radius of 0.16 of its length, at most half the skeleton's median bone
+    (0 where it is never seen).
+    """
+    skeleton: Skeleton = motion.skeleton
+    lengths = bone_lengths(motion)
+    scale = thickness_scale(motion)
+    generic = (GENERIC_RATIO * lengths).clamp(max=_GENERIC_LIMIT * float(lengths.nanmedian())).nan_to_num(nan=0.0)
+    rows = []
+    for child, parent in skeleton.bones:
+        known = BONE_SECTIONS.get((skeleton.names[parent], skeleton.names[child]))
+        rows.append([scale * radius for radius in known] if known else [float(generic[child])] * 3)
+    return torch.tensor(rows, dtype=torch.float64).reshape(-1, 3)
+
+
+def thickness_scale(motion: Motion) -> float:
+    """Factor on the table's radii: stature / 1.692 m, 1 where the stature cannot be told."""
+    stature = estimate_stature(motion)
+    return 1.0 if stature is None else stature / REST_STATURE
