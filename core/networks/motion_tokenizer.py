@@ -14,7 +14,7 @@ from torch.nn import functional
 GROUPS = 32
 WINDOW_FRAMES = 8
 WINDOW_LATENTS = 2
-WINDOWS_AT_ONCE = 16  # what bounds the working memory; a larger batch is no faster on a CPU
+WINDOWS_AT_ONCE = 32  # bounds the working memory; more gain little
 ROWS_AT_ONCE = 1024  # of the table of distances to all codes
 
 
