@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .networks.motion_tokenizer import MotionTokenizer, MotionTokenizerConfig
+from .networks.tiny_tokenizer import tiny_tokenizer
 
 SPEC_FOLDER = Path(__file__).resolve().parents[1] / "model_specs"
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".safetensors")
@@ -182,3 +183,10 @@ def _differences(expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Te
     misshapen = [key for key, shape in expected.items() if key in state and tuple(state[key].shape) != shape]
     parts = [(missing, "missing"), (unexpected, "unexpected"), (misshapen, "of another shape")]
     return "; ".join(f"{len(keys)} {kind}: {_shortly(keys)}" for keys, kind in parts if keys)
+
+
+def tiny_checkpoint(spec: ModelSpec, *, seed: int = 0) -> dict[str, Tensor]:
+    """State dict of a small model with the keys of the spec's checkpoint, the same for the same seed; ValueError for an architecture that has none."""
+    if spec.architecture != "motion_tokenizer":
+        raise ValueError(f"{spec.name} is a {spec.architecture}: there is a tiny model for motion_tokenizer only")
+    return dict(tiny_tokenizer(len(spec.statistics["mean_mm"]), seed=seed).state_dict())
