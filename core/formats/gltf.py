@@ -1,6 +1,5 @@
 """Rigged glTF 2.0 characters: the node tree and the skin of a .glb or .gltf as a `Rig`."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ __all__ = ["joint_parents", "load_rig", "local_matrix", "node_parents", "read_ac
 
 _MAX_JOINTS = 4096
 _MAX_ABOVE = 20_000  # joints and the nodes above them
+_LARGEST = float(np.finfo(np.float32).max)
 _UNIT = 0.02  # how far the length of a rotation quaternion may be from 1
 _SHEAR = 1e-3  # cosine between the axes of a matrix, above which it is no translation, rotation and scale
 _FLAT = 1e-6  # determinant of the axes over the product of their lengths, below which a joint counts as flattened
@@ -114,9 +114,9 @@ def _check_references(document: Mapping[str, Any]) -> None:
 def _numbers(owner: str, node: Mapping, key: str, default: Sequence[float]) -> np.ndarray:
     value = node.get(key, default)
     fits = isinstance(value, (list, tuple)) and len(value) == len(default)
-    if not fits or not all(isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number) for number in value):
-        raise ValueError(f"{owner}: {key} is {short(value)}, expected {len(default)} finite numbers")
-    return np.array([float(number) for number in value])
+    if fits and all(isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) <= _LARGEST for number in value):
+        return np.array(value, float)
+    raise ValueError(f"{owner}: {key} is {short(value)}, expected {len(default)} finite numbers")
 
 
 def local_matrix(document: Mapping[str, Any], number: int) -> np.ndarray:
@@ -213,7 +213,7 @@ def _unique_names(document: Mapping, order: list[int]) -> tuple[str, ...]:
 def _check_rest(name: str, matrix: np.ndarray) -> None:
     """A rest matrix has to be finite in float32 and neither mirrored nor flattened."""
     name = short(name)
-    if not (np.abs(matrix) < np.finfo(np.float32).max).all():
+    if not (np.abs(matrix) <= _LARGEST).all():
         raise ValueError(f"joint {name} rests at infinity: its nodes have numbers that are too large")
     axes = matrix[:3, :3]
     lengths = np.linalg.norm(axes, axis=0)

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 _MAX_FILE = 1 << 29  # bytes, of a file and of everything it refers to
-_MAX_JSON = 1 << 27  # bytes
+_MAX_JSON = 1 << 26  # bytes
 _MAX_VALUES = 1_000_000  # in the JSON: a value takes up to 24 times its bytes in memory
 _MAX_ITEMS = 100_000  # in one list of the document
 
@@ -154,7 +154,7 @@ def _split_glb(data: bytes) -> tuple[dict[str, Any], bytes | None]:
 
 def _parse(text: bytes) -> dict[str, Any]:
     if len(text) > _MAX_JSON:
-        raise ValueError(f"its JSON has {len(text)} bytes, at most {_MAX_JSON} are read")
+        raise ValueError(f"its JSON has {len(text)} bytes, at most {_MAX_JSON} are read: export it as .glb")
     values = sum(text.count(mark) for mark in (b",", b"{", b"["))
     if values > _MAX_VALUES:
         raise ValueError(f"its JSON has some {values} values, at most {_MAX_VALUES} are read")
