@@ -39,7 +39,7 @@ def stick_figure(skeleton: Skeleton) -> StickFigure:
         length = float(np.linalg.norm(bone))
         if length < 1e-4 * size:
             continue
-        thick = min(max(0.09 * length, 0.0025 * size), 0.022 * size)
+        thick = min(max(0.14 * length, 0.0025 * size), 0.02 * size)
         radius[[child, parent]] = np.maximum(radius[[child, parent]], 0.6 * thick)
         parts.append((parent, _side(skeleton, child), _lathe(rest[parent], bone / length, _SPINDLE * (length, thick))))
         if skeleton.names[child] == "head":
