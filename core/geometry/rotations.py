@@ -67,12 +67,15 @@ def euler_to_matrix(angles: Tensor, order: str) -> Tensor:
 
 
 def matrix_to_euler(matrix: Tensor, order: str) -> Tensor:
-    """Inverse of `euler_to_matrix` for the six orders of three different axes, (..., 3) radians; in gimbal lock the last angle is 0."""
+    """Inverse of `euler_to_matrix` for the six orders of three different axes, (..., 3) radians.
+
+    The second and third angle are read from what the first leaves, so that the three together give the matrix to rounding, in gimbal lock too.
+    """
     i, j, k = ("XYZ".index(axis) for axis in order)
     sign = 1.0 if (i, j, k) in {(0, 1, 2), (1, 2, 0), (2, 0, 1)} else -1.0
-    middle = torch.asin((sign * matrix[..., i, k]).clamp(-1, 1))
-    locked = matrix[..., i, k].abs() > 1 - 1e-7
     first = torch.atan2(-sign * matrix[..., j, k], matrix[..., k, k])
-    third = torch.atan2(-sign * matrix[..., i, j], matrix[..., i, i])
-    first_locked = torch.atan2(sign * matrix[..., k, j], matrix[..., j, j])
-    return torch.stack([torch.where(locked, first_locked, first), middle, torch.where(locked, torch.zeros_like(third), third)], -1)
+    axis = torch.tensor(_AXES[order[0]], dtype=matrix.dtype, device=matrix.device)
+    left = rotvec_to_matrix(first[..., None] * axis).mT @ matrix
+    middle = torch.atan2(sign * left[..., i, k], left[..., k, k])
+    third = torch.atan2(sign * left[..., j, i], left[..., j, j])
+    return torch.stack([first, middle, third], -1)
