@@ -5,7 +5,7 @@ Units and axes are those of `core/__init__.py`. Two values are equal only if the
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -134,6 +134,11 @@ class Motion:
         """(T, J) true where a joint is present."""
         return self.confidence > 0
 
+    def cut(self, start: int, stop: int) -> "Motion":
+        """Frames `start` up to, but not including, `stop`."""
+        timed = {name: getattr(self, name) for name in ("joints", "confidence", "rotations", "translation")}
+        return replace(self, **{name: None if track is None else track[start:stop] for name, track in timed.items()})
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CameraRig:
@@ -233,7 +238,8 @@ class BoneMaps:
 class MotionTokens:
     """4DMoT tokens of one clip.
 
-    indices: (L) codebook rows, L = latent frames x joints, frame-major. tokens: (L, C) the quantised vectors. frames: frames the tokens decode to.
+    indices: (L) codebook rows, L = latent frames x joints, frame-major. tokens: (L, C) the quantised vectors. frames: of the clip; the tokens decode
+    to at least as many.
     joints: J. spec: name of the model spec that made them. commit_loss: mean squared distance from the encoder output to its codes.
     """
 

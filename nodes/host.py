@@ -4,7 +4,8 @@ A node asks `current()` and never knows which program answers. ComfyUI is found 
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -58,6 +59,17 @@ def use(host: Host) -> None:
 def current() -> Host:
     """The host that runs this process."""
     return _announced or ComfyHost()
+
+
+@contextmanager
+def on_device(module: torch.nn.Module) -> Iterator[torch.device]:
+    """Lend a small module to the host's device for the length of a `with` block."""
+    device = current().device()
+    try:
+        module.to(device)
+        yield device
+    finally:
+        module.to("cpu")
 
 
 def confined(folder: Path, name: str) -> Path:

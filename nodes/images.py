@@ -5,10 +5,13 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 
+def grey_to_colour(pictures: Tensor) -> Tensor:
+    """(V, T, H, W) -> (V, T, H, W, 3)."""
+    return repeat(pictures, "v t h w -> v t h w c", c=3)
+
+
 def to_images(pictures: Tensor) -> Tensor:
-    """Colour (V, T, H, W, 3) or grey (V, T, H, W) -> IMAGE (V T, H, W, 3)."""
-    if pictures.ndim == 4:
-        return repeat(pictures, "v t h w -> (v t) h w c", c=3)
+    """(V, T, H, W, 3) -> IMAGE (V T, H, W, 3)."""
     return rearrange(pictures, "v t h w c -> (v t) h w c")
 
 
@@ -18,5 +21,5 @@ def to_masks(masks: Tensor) -> Tensor:
 
 
 def beside(left: Tensor, right: Tensor) -> Tensor:
-    """Two IMAGE batches of the same size, side by side."""
-    return torch.cat([left, right], dim=2)
+    """Two batches (V, T, H, W, 3) of the same size, side by side."""
+    return torch.cat([left, right], dim=3)

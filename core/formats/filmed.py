@@ -41,24 +41,15 @@ def load_filmed_motion(
         size = _UNKNOWN_SIZE if reader is None else reader.source_size
         motion = with_camera(motion, size)
         if reader is None:
-            motion = replace(motion, notes=(*motion.notes, f"camera of a {size[1]}x{size[0]} picture assumed: choose the video to get its own"))
+            motion = replace(
+                motion, notes=(*motion.notes, f"camera of a {size[1]}x{size[0]} picture assumed: choose the video to get its own")
+            )
     if reader is None:
         return FilmedMotion(motion, None, None)
     length = min(motion.frames, len(reader))
     if length != motion.frames or length != len(reader):
         note = f"the motion has {motion.frames} frames and the video {len(reader)}: both cut to {length}"
-        motion = replace(cut(motion, 0, length), notes=(*motion.notes, note))
+        motion = replace(motion.cut(0, length), notes=(*motion.notes, note))
     audio = reader.audio()
     return FilmedMotion(motion, reader.frames(range(length)), None if audio is None else {"waveform": audio[0], "sample_rate": audio[1]})
 
-
-def cut(motion: Motion, start: int, stop: int) -> Motion:
-    """Frames start..stop of a motion."""
-    part = slice(start, stop)
-    return replace(
-        motion,
-        joints=motion.joints[part],
-        confidence=motion.confidence[part],
-        rotations=None if motion.rotations is None else motion.rotations[part],
-        translation=None if motion.translation is None else motion.translation[part],
-    )

@@ -3,10 +3,11 @@
 from comfy_api.latest import io
 
 from ...core.geometry.cameras import own_camera
+from ...core.maps.backgrounds import fit_background
 from ...core.maps.bone_maps import encode_depth, encode_normals, render_bone_maps
 from ...core.maps.drawing import draw_skeleton, overlay
 from .. import host, sockets
-from ..images import beside, to_images, to_masks
+from ..images import beside, grey_to_colour, to_images, to_masks
 
 
 def _cameras_input():
@@ -55,10 +56,10 @@ class RenderBoneMaps(io.ComfyNode):
         cameras = own_camera(motion) if cameras is None else cameras
         bar = host.current().progress(cameras.views * motion.frames)
         maps = render_bone_maps(motion, cameras, virtual_leaves=virtual_leaves, device=host.current().device(), on_frame=bar.advance)
-        depth, normals = to_images(encode_depth(maps, span_m=span, mode=depth_range)), to_images(encode_normals(maps))
-        mask = to_masks(maps.mask)
-        preview = beside(*(picture if background is None else overlay(picture, background, mask, opacity=opacity) for picture in (depth, normals)))
-        return io.NodeOutput(maps, depth, normals, mask, preview)
+        depth, normals = grey_to_colour(encode_depth(maps, span_m=span, mode=depth_range)), encode_normals(maps)
+        behind = fit_background(background, cameras.image_size, motion.frames)
+        preview = beside(*(picture if behind is None else overlay(picture, behind, maps.mask, opacity=opacity) for picture in (depth, normals)))
+        return io.NodeOutput(maps, to_images(depth), to_images(normals), to_masks(maps.mask), to_images(preview))
 
 
 class DrawSkeleton(io.ComfyNode):
@@ -87,4 +88,5 @@ class DrawSkeleton(io.ComfyNode):
     @classmethod
     def execute(cls, motion, style, cameras=None, background=None):
         cameras = own_camera(motion) if cameras is None else cameras
-        return io.NodeOutput(to_images(draw_skeleton(motion, cameras, background=background, style=style)))
+        behind = fit_background(background, cameras.image_size, motion.frames)
+        return io.NodeOutput(to_images(draw_skeleton(motion, cameras, background=behind, style=style)))

@@ -1,0 +1,110 @@
+"""The example workflows: `python -m motion4d.headless.examples` writes both forms of each from the descriptions below."""
+
+import json
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .workflow import Workflow
+
+FOLDER = Path(__file__).resolve().parents[1] / "example_workflows"
+
+
+def motion_to_bone_maps(infos: Mapping[str, Any]) -> Workflow:
+    """A motion from a file (or the demo) as bone maps, skeleton, npz, BVH and GLB."""
+    flow = Workflow(infos)
+    flow.group("Motion", -20, 20, 340, 780)
+    flow.group("Cameras and maps", 360, 20, 340, 960)
+    flow.group("Videos", 740, 20, 680, 470)
+    flow.group("Files for other programs", 740, 530, 680, 620)
+    flow.add("2", "Motion4D_MakeDemoMotion", "Demo motion", (0, 80), action="tour", seconds=9.0)
+    flow.add("1", "Motion4D_LoadMotion", "Motion", (0, 300), default=flow.out("2", "motion"))
+    motion, fps = flow.out("1", "motion"), flow.out("1", "fps")
+    flow.add("3", "Motion4D_PlaceOrbitCameras", "Cameras", (380, 80), motion=motion)
+    shared = {"motion": motion, "cameras": flow.out("3", "cameras"), "background": flow.out("1", "frames")}
+    flow.add("4", "Motion4D_RenderBoneMaps", "Bone maps", (380, 430), **shared)
+    flow.add("5", "Motion4D_DrawSkeleton", "Skeleton", (380, 760), **shared)
+    for first, title, x, images in (("6", "bone_maps", 760, flow.out("4", "preview")), ("8", "skeleton", 1100, flow.out("5", "images"))):
+        flow.add(first, "CreateVideo", f"Video of {title}", (x, 80), images=images, fps=fps, audio=flow.out("1", "audio"))
+        video = flow.out(first, "VIDEO")
+        flow.add(str(int(first) + 1), "SaveVideo", f"Save {title}", (x, 280), video=video, filename_prefix=f"motion4d/{title}")
+    for number, (kind, y) in enumerate((("npz", 590), ("bvh", 770), ("glb", 950)), start=10):
+        flow.add(
+            str(number), "Motion4D_SaveMotion", f"Save {kind}", (760, y), motion=motion, filename_prefix="motion4d/motion", format=kind
+        )
+    flow.add("13", "Motion4D_InspectMotion", "What is in it", (0, 1020), motion=motion)
+    flow.add("14", "Preview3D", "Look at it in 3D", (1100, 590), model_file=flow.out("12", "path"))
+    flow.note(
+        "## From a motion to bone maps\n\nRuns as it is, with a demo motion. For your own: choose a **file** in *Motion* (MTVCrafter or NLF pickle, AMASS, GVHMR, "
+        "BVH) and, if it was taken from a video, that **video**: maps and skeleton are then drawn over it with the camera that filmed it.\n\n"
+        "*Cameras* places one camera in front. More **views** make a turntable.",
+        (-400, 80),
+        (340, 330),
+    )
+    flow.note(
+        "**depth** and **normals** of *Bone maps* are control pictures for other models; **preview** shows both side by side.",
+        (-400, 440),
+        (340, 120),
+    )
+    return flow
+
+
+def tokens_round_trip(infos: Mapping[str, Any]) -> Workflow:
+    """A motion through the 4DMoT tokenizer and back, with the error it makes."""
+    flow = Workflow(infos)
+    flow.group("Motion", -20, 20, 340, 780)
+    flow.group("Tokens", 360, 20, 340, 800)
+    flow.group("What the tokens keep", 740, 20, 680, 560)
+    flow.group("Files", 740, 620, 680, 220)
+    flow.add("2", "Motion4D_MakeDemoMotion", "Demo motion", (0, 80), action="walk", seconds=3.0)
+    flow.add("1", "Motion4D_LoadMotion", "Motion", (0, 300), default=flow.out("2", "motion"))
+    flow.add("3", "Motion4D_LoadMotionTokenizer", "Tokenizer", (380, 80), models=tokenizer_models())
+    motion, tokenizer = flow.out("1", "motion"), flow.out("3", "tokenizer")
+    flow.add("4", "Motion4D_FitMotionToTokenizer", "Move to where it was trained", (380, 200), motion=motion, tokenizer=tokenizer)
+    flow.add("5", "Motion4D_EncodeMotionTokens", "Motion to tokens", (380, 400), motion=flow.out("4", "motion"), tokenizer=tokenizer)
+    flow.add(
+        "6", "Motion4D_DecodeMotionTokens", "Tokens to motion", (380, 580),
+        tokens=flow.out("5", "tokens"), tokenizer=tokenizer, placement=flow.out("4", "placement"), original=motion,
+    )  # fmt: skip
+    flow.add("7", "CreateVideo", "Video of both", (760, 80), images=flow.out("6", "overlay"), fps=flow.out("1", "fps"))
+    flow.add("8", "SaveVideo", "Save overlay", (760, 280), video=flow.out("7", "VIDEO"), filename_prefix="motion4d/tokens_overlay")
+    flow.add(
+        "9",
+        "Motion4D_SaveMotion",
+        "Save reconstruction",
+        (760, 680),
+        motion=flow.out("6", "motion"),
+        filename_prefix="motion4d/reconstruction",
+        format="npz",
+    )
+    flow.add("10", "Motion4D_InspectCodebook", "Codebook", (1100, 80), tokenizer=tokenizer, tokens=flow.out("5", "tokens"))
+    flow.add("11", "Motion4D_InspectMotion", "Reconstruction", (1100, 680), motion=flow.out("6", "motion"))
+    flow.note(
+        "## What do motion tokens keep?\n\nThe clip is moved to where the tokenizer was trained, turned into 4DMoT tokens and back. *Tokens to motion* gives the "
+        "error in millimetres and draws original and reconstruction over each other.\n\nThe tokenizer is `4DMoT/mp_rank_00_model_states.pt` of "
+        "[yanboding/MTVCrafter](https://huggingface.co/yanboding/MTVCrafter); put it into `models/motion_tokenizers`.",
+        (-400, 80),
+        (340, 330),
+    )
+    return flow
+
+
+WORKFLOWS = {"motion_to_bone_maps": motion_to_bone_maps, "tokens_round_trip": tokens_round_trip}
+
+
+def tokenizer_models() -> list[dict[str, str]]:
+    """Name, address and folder of the tokenizer's file, for ComfyUI's missing-model dialog."""
+    from ..core.specs import load_spec
+
+    spec = load_spec("4dmot")
+    return [{"name": file.name, "url": file.url, "directory": spec.folder} for file in spec.files]
+
+
+def texts(name: str, infos: Mapping[str, Any]) -> dict[Path, str]:
+    """What the two files of an example contain."""
+    flow = WORKFLOWS[name](infos)
+    graph = flow.graph() | {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"motion4d/{name}"))}
+    forms = {FOLDER / f"{name}.json": graph, FOLDER / "api" / f"{name}.json": flow.api()}
+    return {path: json.dumps(form, indent=1, ensure_ascii=False) + "\n" for path, form in forms.items()}

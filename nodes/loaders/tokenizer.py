@@ -1,0 +1,57 @@
+"""The motion tokenizer from its checkpoint."""
+
+from dataclasses import dataclass
+
+from comfy_api.latest import io
+
+from ...core.body.normalisation import MotionStatistics
+from ...core.networks.motion_tokenizer import MotionTokenizer
+from ...core.skeletons import STANDARD
+from ...core.specs import ModelSpec, load_spec, load_tokenizer, missing_message
+from .. import host, sockets
+
+SPEC = "4dmot"
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedTokenizer:
+    """A tokenizer with what its spec knows of it."""
+
+    model: MotionTokenizer
+    spec: ModelSpec
+
+    @property
+    def statistics(self) -> MotionStatistics:
+        """Mean and standard deviation of its training data."""
+        return MotionStatistics(**self.spec.statistics, skeleton=STANDARD[self.spec.skeleton])
+
+
+class LoadMotionTokenizer(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        spec = load_spec(SPEC)
+        found = host.current().model_files(spec.folder, spec.suffixes)
+        return io.Schema(
+            node_id="Motion4D_LoadMotionTokenizer",
+            display_name="Load Motion Tokenizer",
+            category="motion4d/load",
+            description="4DMoT, the motion tokenizer of MTVCrafter: turns 24 SMPL joints over time into tokens for a video model, and back.",
+            search_aliases=["4dmot", "mtvcrafter", "vqvae", "motion vq"],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=found or [file.name for file in spec.files],
+                    tooltip=f"A file of models/{spec.folder}; the released one is {spec.files[0].name} of {spec.files[0].repository}.",
+                )
+            ],
+            outputs=[sockets.Tokenizer.Output(display_name="tokenizer")],
+        )
+
+    @classmethod
+    def execute(cls, file):
+        spec = load_spec(SPEC)
+        try:
+            path = host.current().model_file(spec.folder, file)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}. {missing_message(spec, f'models/{spec.folder}')}") from None
+        return io.NodeOutput(LoadedTokenizer(load_tokenizer(path, spec), spec))

@@ -1,0 +1,63 @@
+"""What users' workflow files depend on: ids, inputs and outputs of every node, and the help that goes with them."""
+
+import re
+from pathlib import Path
+
+import pytest
+from motion4d.nodes.extension import NODES
+
+DOCS = Path(__file__).resolve().parents[2] / "web" / "docs"
+
+# A rename or a new place for a widget breaks the files that people have saved: changing this list is a decision.
+SIGNATURES = {
+    "Motion4D_MakeDemoMotion": "action seconds fps stature -> motion",
+    "Motion4D_LoadMotion": "file clip person fps video max_side default -> motion fps audio frames contents",
+    "Motion4D_LoadMotionTokenizer": "file -> tokenizer",
+    "Motion4D_FitMotionToTokenizer": "motion tokenizer fit_stature -> motion placement report",
+    "Motion4D_EncodeMotionTokens": "motion tokenizer length -> tokens report",
+    "Motion4D_DecodeMotionTokens": "tokens tokenizer placement original -> motion error_mm overlay report",
+    "Motion4D_EditMotionTokens": "tokens operation start frames weight joints other tokenizer -> tokens",
+    "Motion4D_InspectCodebook": "tokenizer tokens -> report plot",
+    "Motion4D_InspectMotion": "motion tokenizer -> report plot",
+    "Motion4D_PlaceOrbitCameras": "motion views azimuth arc elevation fov margin width height keep_own_camera -> cameras",
+    "Motion4D_TakeCameraFromView": "camera_info width height fov -> cameras",
+    "Motion4D_RenderBoneMaps": "motion cameras depth_range span virtual_leaves opacity background -> bone_maps depth normals mask preview",
+    "Motion4D_DrawSkeleton": "motion cameras style background -> images",
+    "Motion4D_SaveMotion": "motion filename_prefix format -> path",
+    "Motion4D_PreviewMotion": "motion -> model_file",
+}
+
+SCHEMAS = {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in NODES}
+
+
+def test_ids_inputs_and_outputs_are_the_ones_that_saved_workflows_know():
+    found = {
+        name: f"{' '.join(i.id for i in schema.inputs)} -> {' '.join(o.display_name for o in schema.outputs)}" for name, schema in SCHEMAS.items()
+    }
+    assert found == SIGNATURES
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS.keys())
+def test_every_node_explains_itself(schema):
+    assert schema.node_id.startswith("Motion4D_")
+    assert schema.category.startswith("motion4d/")
+    assert len(schema.description) > 40
+    assert schema.search_aliases
+    assert re.fullmatch(r"([A-Z0-9][\w3]*|from|to|of|in) ?.*", schema.display_name)
+    for given in schema.inputs:
+        assert given.tooltip and given.tooltip.endswith("."), f"{given.id} has no tooltip that is a sentence"
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS.keys())
+def test_the_help_page_names_every_input_and_output(schema):
+    page = (DOCS / f"{schema.node_id}.md").read_text()
+    assert page.startswith(f"# {schema.display_name}\n")
+    for part in [*schema.inputs, *schema.outputs]:
+        name = getattr(part, "id", None) or part.display_name
+        assert f"`{name}`" in page, f"{name} is not explained"
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", page):
+        assert (DOCS / picture).is_file(), picture
+
+
+def test_no_help_page_is_left_of_a_node_that_is_gone():
+    assert {path.stem for path in DOCS.glob("*.md")} == set(SCHEMAS)
