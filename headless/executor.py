@@ -82,7 +82,7 @@ class _Run:
         order = _upstream_first(prompt, outputs)
         self.classes = {name: nodes[prompt[name]["class_type"]] for name in order}
         self.schemas = {name: self.classes[name].GET_SCHEMA() for name in order}
-        self.sockets = {name: sockets(self.classes[name], prompt[name]["inputs"]) for name in order}
+        self.sockets = {name: sockets(self.classes[name].INPUT_TYPES(), prompt[name]["inputs"]) for name in order}
         self.given = {
             name: {
                 one: value

@@ -83,10 +83,10 @@ class Sockets:
         return name in self.required or name in self.optional
 
 
-def sockets(node: type, given: Mapping[str, Any]) -> Sockets:
-    """The inputs of `node`, with the dynamic choices of `given` unfolded."""
+def sockets(inputs: Mapping[str, dict], given: Mapping[str, Any]) -> Sockets:
+    """The inputs of a node, from its entry "input" in the node info, with the dynamic choices of `given` unfolded."""
     found = Sockets()
-    _unfold(found, {group: entries for group, entries in node.INPUT_TYPES().items() if group != "hidden"}, given, "")
+    _unfold(found, {group: entries for group, entries in inputs.items() if group != "hidden"}, given, "")
     return found
 
 
@@ -182,7 +182,7 @@ def _check_node(prompt: Prompt, nodes: Nodes, name: str) -> list[Problem]:
     own = override(node, "validate_inputs")
     parameters = inspect.getfullargspec(own) if own else None
     named = set(parameters.args[1:]) if parameters else set()
-    entries = sockets(node, given)
+    entries = sockets(node.INPUT_TYPES(), given)
     problems, linked_types = [], {}
     for one in entries:
         if one not in given:
