@@ -95,14 +95,15 @@ def _unfold(found: Sockets, groups: Mapping[str, dict], given: Mapping[str, Any]
         for name, (kind, options) in entries.items():
             full = prefix + name
             if kind == "COMFY_DYNAMICCOMBO_V3":
+                if full not in given and (prefix or group == "optional"):
+                    # As in ComfyUI, a choice within a choice may be left out, even one that calls itself required.
+                    continue
                 chosen = next((one for one in options["options"] if one["key"] == given.get(full)), None)
-                if full in given and chosen is None:
-                    # ComfyUI drops a choice it does not know and fails later; here it is refused with the list of choices.
-                    kind, options = "COMBO", options | {"options": [one["key"] for one in options["options"]]}
                 if chosen is not None:
                     _unfold(found, chosen["inputs"], given, full + ".")
-                elif full not in given and group == "optional":
-                    continue
+                elif full in given:
+                    # ComfyUI drops a choice it does not know and fails later; here it is refused with the list of choices.
+                    kind, options = "COMBO", options | {"options": [one["key"] for one in options["options"]]}
                 found.paths[full] = f"{full}.{name}"
             elif prefix:
                 found.paths[full] = full

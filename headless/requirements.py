@@ -11,8 +11,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..nodes.host import Host
 from .graph import Nodes, Prompt
+from .host import HeadlessHost
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def read_requirements(workflow: str | Path) -> Requirements:
         raise ValueError(f"{path}: {error}; expected nodes = [...] and [[models]] with spec, folder and file") from None
 
 
-def missing(requirements: Requirements, prompt: Prompt, nodes: Nodes, host: Host) -> list[str]:
+def missing(requirements: Requirements, prompt: Prompt, nodes: Nodes, host: HeadlessHost) -> list[str]:
     """One sentence for each thing that is required and not there; a model that the workflow no longer names is not missed."""
     from ..core.specs import load_spec, missing_message
 
@@ -59,6 +59,7 @@ def missing(requirements: Requirements, prompt: Prompt, nodes: Nodes, host: Host
         if model.file in values:
             try:
                 host.model_file(model.folder, model.file)
-            except FileNotFoundError as error:
-                lacking.append(missing_message(load_spec(model.spec), str(error)))
+            except FileNotFoundError:
+                folders = ", ".join(str(root / model.folder) for root in host.models)
+                lacking.append(missing_message(load_spec(model.spec), folders))
     return lacking

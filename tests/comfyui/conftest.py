@@ -101,3 +101,9 @@ def _wait(server: ComfyUI, process: subprocess.Popen, log: Path) -> None:
             time.sleep(0.3)
     tail = log.read_text(errors="replace")[-4000:]
     pytest.fail(f"ComfyUI did not answer within {BOOT_SECONDS} s (exit status {process.poll()}):\n{tail}")
+
+
+def pytest_generate_tests(metafunc):
+    if "example" in metafunc.fixturenames:
+        paths = sorted((REPOSITORY / "example_workflows" / "api").glob("*.json"))
+        metafunc.parametrize("example", paths, ids=[path.stem for path in paths])

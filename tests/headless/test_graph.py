@@ -100,7 +100,9 @@ def test_a_dynamic_choice_brings_its_own_inputs():
     from motion4d.headless.core_nodes import SaveVideo
 
     inputs = inputs_info(SaveVideo.define_schema().inputs)
-    assert list(sockets(inputs, {"format": "mp4"})) == ["video", "filename_prefix", "format.codec", "format"]
+    assert list(sockets(inputs, {"format": "mp4"})) == ["video", "filename_prefix", "format"]
+    assert list(sockets(inputs, {"format": "mp4", "format.codec": "auto"})) == ["video", "filename_prefix", "format.codec", "format"]
+    assert sockets(inputs, {"format": "flv"})["format"] == ("COMBO", {"options": ["auto", "mp4", "mkv", "webm"]})
     values = {"format": "mp4", "format.codec": "h264", "format.codec.encoding": "re-encode", "format.codec.encoding.crf": 30.0}
     found = sockets(inputs, values)
     assert found["format.codec.encoding.crf"][1]["max"] == 51.0
