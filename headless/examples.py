@@ -1,14 +1,17 @@
 """The example workflows: `python -m motion4d.headless.examples` writes both forms of each from the descriptions below."""
 
 import json
-import sys
+import tempfile
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .host import HeadlessHost
+from .registry import load_nodes
 from .workflow import Workflow
 
+VIDEO_FORMAT = {"format": "auto", "codec": "auto"}  # what old and new versions of Save Video both understand
 FOLDER = Path(__file__).resolve().parents[1] / "example_workflows"
 
 
@@ -29,7 +32,9 @@ def motion_to_bone_maps(infos: Mapping[str, Any]) -> Workflow:
     for first, title, x, images in (("6", "bone_maps", 760, flow.out("4", "preview")), ("8", "skeleton", 1100, flow.out("5", "images"))):
         flow.add(first, "CreateVideo", f"Video of {title}", (x, 80), images=images, fps=fps, audio=flow.out("1", "audio"))
         video = flow.out(first, "VIDEO")
-        flow.add(str(int(first) + 1), "SaveVideo", f"Save {title}", (x, 280), video=video, filename_prefix=f"motion4d/{title}")
+        flow.add(
+            str(int(first) + 1), "SaveVideo", f"Save {title}", (x, 280), video=video, filename_prefix=f"motion4d/{title}", **VIDEO_FORMAT
+        )
     for number, (kind, y) in enumerate((("npz", 590), ("bvh", 770), ("glb", 950)), start=10):
         flow.add(
             str(number), "Motion4D_SaveMotion", f"Save {kind}", (760, y), motion=motion, filename_prefix="motion4d/motion", format=kind
@@ -69,7 +74,15 @@ def tokens_round_trip(infos: Mapping[str, Any]) -> Workflow:
         tokens=flow.out("5", "tokens"), tokenizer=tokenizer, placement=flow.out("4", "placement"), original=motion,
     )  # fmt: skip
     flow.add("7", "CreateVideo", "Video of both", (760, 80), images=flow.out("6", "overlay"), fps=flow.out("1", "fps"))
-    flow.add("8", "SaveVideo", "Save overlay", (760, 280), video=flow.out("7", "VIDEO"), filename_prefix="motion4d/tokens_overlay")
+    flow.add(
+        "8",
+        "SaveVideo",
+        "Save overlay",
+        (760, 280),
+        video=flow.out("7", "VIDEO"),
+        filename_prefix="motion4d/tokens_overlay",
+        **VIDEO_FORMAT,
+    )
     flow.add(
         "9",
         "Motion4D_SaveMotion",
@@ -108,3 +121,24 @@ def texts(name: str, infos: Mapping[str, Any]) -> dict[Path, str]:
     graph = flow.graph() | {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"motion4d/{name}"))}
     forms = {FOLDER / f"{name}.json": graph, FOLDER / "api" / f"{name}.json": flow.api()}
     return {path: json.dumps(form, indent=1, ensure_ascii=False) + "\n" for path, form in forms.items()}
+
+
+def node_infos() -> dict[str, Any]:
+    """Info of every node, as in /object_info, with empty input and models folders: an example must not depend on the files of its author."""
+    with tempfile.TemporaryDirectory() as empty:
+        host = HeadlessHost(inputs=[Path(empty)], output=Path(empty), quiet=True)
+        return {name: node.GET_NODE_INFO_V1() for name, node in load_nodes(host).items()}
+
+
+def main() -> None:
+    """Write the files of every example."""
+    infos = node_infos()
+    for name in WORKFLOWS:
+        for path, text in texts(name, infos).items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _TITLE, _ROW, _WIDGET = 30, 20, 24  # pixels of a node's title, of a socket and of a widget in ComfyUI's canvas
-_WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+_WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
 
 
 @dataclass(frozen=True)

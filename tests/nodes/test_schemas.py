@@ -32,7 +32,8 @@ SCHEMAS = {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in NODES}
 
 def test_ids_inputs_and_outputs_are_the_ones_that_saved_workflows_know():
     found = {
-        name: f"{' '.join(i.id for i in schema.inputs)} -> {' '.join(o.display_name for o in schema.outputs)}" for name, schema in SCHEMAS.items()
+        name: f"{' '.join(i.id for i in schema.inputs)} -> {' '.join(o.display_name for o in schema.outputs)}"
+        for name, schema in SCHEMAS.items()
     }
     assert found == SIGNATURES
 
