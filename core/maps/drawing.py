@@ -1,5 +1,7 @@
 """Skeletons drawn into pictures, and pictures laid over frames."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,13 +32,21 @@ _REFERENCE_BONES = (
 )  # fmt: skip
 
 
-def draw_skeleton(motion: Motion, rig: CameraRig, *, background: Tensor | None = None, style: str = "motion4d") -> Tensor:
+def draw_skeleton(
+    motion: Motion,
+    rig: CameraRig,
+    *,
+    background: Tensor | None = None,
+    style: str = "motion4d",
+    on_frame: Callable[[int], None] | None = None,
+) -> Tensor:
     """Draw the bones and joints of a motion with each camera.
 
     Args:
         background: frames in 0..1 of the rig's image size, (T, H, W, 3), (1, H, W, 3) or (V, T, H, W, 3); None: a plain dark one.
         style: "motion4d", warm on the left side of the body and cool on its right, near over far; or "mtvcrafter", the thin coloured lines on which the
             reference MTVCrafter was trained (SMPL24 only).
+        on_frame: called with 1 after each picture; what it raises ends the work.
 
     Returns:
         (V, T, H, W, 3) in 0..1. Missing joints and those behind a camera are left out, with their bones.
@@ -63,6 +73,8 @@ def draw_skeleton(motion: Motion, rig: CameraRig, *, background: Tensor | None =
             else:
                 _draw_bones(canvas, motion.skeleton, pixels[view, frame], depth[view, frame], shown[view, frame], focal)
             pictures[view, frame] = torch.from_numpy(canvas)
+            if on_frame is not None:
+                on_frame(1)
     return pictures.div_(255)
 
 
@@ -86,7 +98,9 @@ def overlay(images: Tensor, background: Tensor, mask: Tensor, *, opacity: float 
     background = background if background.dim() == 5 else background[None]
     sizes = zip(background.shape, images.shape, strict=True) if background.dim() == 5 else [(0, 1)]
     if any(have not in (1, want) for have, want in sizes) or background.shape[2:] != images.shape[2:]:
-        raise ValueError(f"the background is {tuple(background.shape)}, the pictures {tuple(images.shape)}: resize it and match the number of frames")
+        raise ValueError(
+            f"the background is {tuple(background.shape)}, the pictures {tuple(images.shape)}: resize it and match the number of frames"
+        )
     weight = (mask.to(images) * opacity)[..., None]
     return torch.lerp(background.to(images).expand_as(images), images, weight)
 
