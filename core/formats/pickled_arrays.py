@@ -200,6 +200,8 @@ def construct(path: str, arguments: tuple, spend: Spend) -> Any:
             return _tensor(arguments)
         case "_codecs.encode":
             return _encoded(arguments, spend)
+        case "__builtin__.bytes" | "builtins.bytes" if not arguments:
+            return b""
         case "collections.OrderedDict":
             return _dictionary(arguments, spend)
         case "chumpy.ch.Ch":

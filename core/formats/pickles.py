@@ -14,9 +14,8 @@ from typing import Any
 from .pickled_arrays import Storage, apply_state, construct
 from .untrusted import Archive
 
-MAX_STEPS = 3_000_000
+MAX_STEPS = 1_500_000
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
-_MARK = object()
 _NAME_LIMIT = 200
 _ARGUMENT_LIMIT = 16
 
@@ -24,10 +23,6 @@ _VALUES = frozenset(
     "INT LONG BININT BININT1 BININT2 LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE "
     "BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8".split()
 )
-_CONSTANTS: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict,
-}  # fmt: skip
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 class Budget:
@@ -60,127 +55,150 @@ class _Machine:
         self._stream, self._budget, self._storages, self._nested = stream, budget, storages, nested
         self._size = len(stream.getbuffer())
         self._stack: list[Any] = []
+        self._below: list[list[Any]] = []  # the stacks below each open mark
         self._memo: dict[int, Any] = {}
 
     def run(self) -> Any:
         """The value of the pickle; the stream stands behind its STOP afterwards."""
         try:
             self._run()
+            value = self._stack.pop()
         except (IndexError, KeyError, struct.error) as error:
             raise ValueError(f"the pickle is damaged or cut short ({type(error).__name__})") from error
-        value = self._pop()
-        if self._stack:
+        if self._stack or self._below:
             raise ValueError("the pickle leaves values behind: it is damaged")
         return value
 
     def _run(self) -> None:
+        steps = _STEPS
         for opcode, argument, _ in pickletools.genops(self._stream):
             self._budget.steps -= 1
             if self._budget.steps < 0:
                 raise ValueError(f"the pickle has more than {MAX_STEPS:,} steps: split the clip, or save it as npz")
-            if opcode.name in _VALUES:
+            name = opcode.name
+            if name in _VALUES:
                 self._stack.append(argument)
-            elif opcode.name == "STOP":
-                break
+            elif name in steps:
+                steps[name](self, argument)
+            elif name == "STOP":
+                return
             else:
-                self._step(opcode.name, argument)
+                raise ValueError(f"the pickle uses the step {name}, which a file of arrays does not need: save it as npz")
 
-    def _step(self, name: str, argument: Any) -> None:
-        stack = self._stack
-        if name in _CONSTANTS:
-            stack.append(_CONSTANTS[name]())
-        elif name in _TUPLES:
-            stack[-_TUPLES[name] :] = [tuple(self._last(_TUPLES[name]))]
-        elif name in ("BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"):
-            self._remember(len(self._memo) if name == "MEMOIZE" else argument)
-        elif name in ("BINGET", "LONG_BINGET", "GET"):
-            stack.append(self._memo[argument])
-        elif name == "MARK":
-            stack.append(_MARK)
-        elif name == "PROTO":
-            if argument > 5:
-                raise ValueError(f"pickle protocol {argument}, expected 0 to 5")
-        elif name == "FRAME":
-            if argument > self._size - self._stream.tell():
-                raise ValueError(f"a pickle frame claims {argument:,} bytes, more than the file has left: it is cut short")
-        elif name in ("GLOBAL", "STACK_GLOBAL"):
-            parts = argument.split(" ", 1) if name == "GLOBAL" else [self._pop(), self._pop()][::-1]
-            stack.append(_Name(*parts))
-        elif name in ("BINPERSID", "PERSID"):
-            if self._storages is None:
-                raise ValueError("the pickle refers to tensors that are stored elsewhere: save it with torch.save")
-            stack.append(self._storages(argument if name == "PERSID" else self._pop()))
-        elif name in ("REDUCE", "NEWOBJ"):
-            arguments, target = self._pop(), self._pop()
-            stack.append(self._call(target, arguments))
-        elif name == "BUILD":
-            state = self._pop()
-            apply_state(self._last(1)[0], state, self._budget.spend)
-        else:
-            self._collect(name)
+    def _protocol(self, version: int) -> None:
+        if version > 5:
+            raise ValueError(f"pickle protocol {version}, expected 0 to 5")
 
-    def _collect(self, name: str) -> None:
-        """Opcodes that put values into lists, tuples and dictionaries."""
-        if name in ("LIST", "TUPLE"):
-            items = self._to_mark()
-            self._stack.append(items if name == "LIST" else tuple(items))
-        elif name == "DICT":
-            items = self._to_mark()
-            self._stack.append({})
-            self._fill(items)
-        elif name in ("SETITEM", "SETITEMS"):
-            self._fill([self._pop(), self._pop()][::-1] if name == "SETITEM" else self._to_mark())
-        elif name in ("APPEND", "APPENDS"):
-            items = [self._pop()] if name == "APPEND" else self._to_mark()
-            if not isinstance(self._last(1)[0], list):
-                raise ValueError("the pickle appends to something other than a list: it is damaged")
-            self._stack[-1].extend(items)
-        elif name == "POP":
-            self._stack.pop()
-        elif name == "POP_MARK":
-            self._to_mark()
-        else:
-            raise ValueError(f"the pickle uses the step {name}, which a file of arrays does not need: save it as npz")
+    def _frame(self, length: int) -> None:
+        if length > self._size - self._stream.tell():
+            raise ValueError(f"a pickle frame claims {length:,} bytes, more than the file has left: it is cut short")
 
-    def _last(self, count: int) -> list[Any]:
-        items = self._stack[-count:]
-        if len(items) < count or any(item is _MARK for item in items):
-            raise ValueError("the pickle takes more values than it has: it is damaged")
+    def _mark(self, _: Any = None) -> None:
+        self._below.append(self._stack)
+        self._stack = []
+
+    def _to_mark(self, _: Any = None) -> list[Any]:
+        items, self._stack = self._stack, self._below.pop()
         return items
 
-    def _pop(self) -> Any:
-        value = self._last(1)[0]
-        del self._stack[-1]
-        return value
+    def _drop(self, _: Any) -> None:
+        if self._stack:
+            self._stack.pop()
+        else:
+            self._to_mark()
 
-    def _to_mark(self) -> list[Any]:
-        items = []
-        while (value := self._stack.pop()) is not _MARK:
-            items.append(value)
-        return items[::-1]
-
-    def _remember(self, index: int) -> None:
+    def _remember(self, index: int | None) -> None:
+        index = len(self._memo) if index is None else index
         if not 0 <= index <= self._size:
             raise ValueError(f"the pickle numbers a value {index:,}, more than it has bytes: it is damaged or malicious")
-        self._memo[index] = self._last(1)[0]
+        self._memo[index] = self._stack[-1]
+
+    def _recall(self, index: int) -> None:
+        self._stack.append(self._memo[index])
+
+    def _tuple(self, count: int) -> None:
+        items = self._stack[-count:]
+        if len(items) < count:
+            raise IndexError
+        self._stack[-count:] = [tuple(items)]
+
+    def _append(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if not isinstance(target, list):
+            raise ValueError("the pickle appends to something other than a list: it is damaged")
+        target += items
 
     def _fill(self, items: list[Any]) -> None:
-        target = self._last(1)[0]
+        target = self._stack[-1]
         # Other keys would be hashed, and the hash of a tuple that shares its parts can take forever.
         if not isinstance(target, dict) or len(items) % 2 or not all(isinstance(key, (str, int, bytes)) for key in items[::2]):
             raise ValueError("the pickle fills a dictionary by keys other than text and numbers")
         target.update(zip(items[::2], items[1::2], strict=True))
 
-    def _call(self, target: Any, arguments: Any) -> Any:
+    def _fill_new(self, _: Any) -> None:
+        items = self._to_mark()
+        self._stack.append({})
+        self._fill(items)
+
+    def _two(self) -> list[Any]:
+        second = self._stack.pop()
+        return [self._stack.pop(), second]
+
+    def _global(self, names: str | None) -> None:
+        self._stack.append(_Name(*(self._two() if names is None else names.split(" ", 1))))
+
+    def _stored(self, identity: Any) -> None:
+        if self._storages is None:
+            raise ValueError("the pickle refers to tensors that are stored elsewhere: save it with torch.save")
+        self._stack.append(self._storages(self._stack.pop() if identity is None else identity))
+
+    def _build(self, _: Any) -> None:
+        target, state = self._two()
+        apply_state(target, state, self._budget.spend)
+        self._stack.append(target)
+
+    def _call(self, _: Any) -> None:
+        target, arguments = self._two()
         if not (isinstance(target, _Name) and isinstance(arguments, tuple) and len(arguments) <= _ARGUMENT_LIMIT):
             raise ValueError("the pickle calls something that is no constructor: it is damaged or malicious")
         if target.path == "torch.storage._load_from_bytes":
-            if self._nested or len(arguments) != 1 or not isinstance(arguments[0], bytes):
-                raise ValueError("the pickle holds a torch tensor in an unknown form")
-            self._budget.spend(len(arguments[0]))
-            return _torch_stream(io.BytesIO(arguments[0]), self._budget, nested=True)
+            self._stack.append(self._torch_bytes(*arguments[:1]))
+            return
         named = tuple(argument.path if isinstance(argument, _Name) else argument for argument in arguments)
-        return construct(target.path, named, self._budget.spend)
+        self._stack.append(construct(target.path, named, self._budget.spend))
+
+    def _torch_bytes(self, data: Any = None) -> Any:
+        if self._nested or not isinstance(data, bytes):
+            raise ValueError("the pickle holds a torch tensor in an unknown form")
+        self._budget.spend(len(data))
+        return _torch_stream(io.BytesIO(data), self._budget, nested=True)
+
+
+_STEPS: dict[str, Callable[[_Machine, Any], Any]] = {
+    "PROTO": _Machine._protocol, "FRAME": _Machine._frame, "MARK": _Machine._mark, "POP": _Machine._drop, "POP_MARK": _Machine._to_mark,
+    "NONE": lambda machine, _: machine._stack.append(None),
+    "NEWTRUE": lambda machine, _: machine._stack.append(True),
+    "NEWFALSE": lambda machine, _: machine._stack.append(False),
+    "EMPTY_LIST": lambda machine, _: machine._stack.append([]),
+    "EMPTY_TUPLE": lambda machine, _: machine._stack.append(()),
+    "EMPTY_DICT": lambda machine, _: machine._stack.append({}),
+    "TUPLE1": lambda machine, _: machine._tuple(1),
+    "TUPLE2": lambda machine, _: machine._tuple(2),
+    "TUPLE3": lambda machine, _: machine._tuple(3),
+    # The items are taken first: taking them changes which stack is on top.
+    "TUPLE": lambda machine, _: (items := machine._to_mark(), machine._stack.append(tuple(items))),
+    "LIST": lambda machine, _: (items := machine._to_mark(), machine._stack.append(items)),
+    "DICT": _Machine._fill_new,
+    "APPEND": lambda machine, _: machine._append([machine._stack.pop()]),
+    "APPENDS": lambda machine, _: machine._append(machine._to_mark()),
+    "SETITEM": lambda machine, _: machine._fill(machine._two()),
+    "SETITEMS": lambda machine, _: machine._fill(machine._to_mark()),
+    "MEMOIZE": _Machine._remember, "BINPUT": _Machine._remember, "LONG_BINPUT": _Machine._remember, "PUT": _Machine._remember,
+    "BINGET": _Machine._recall, "LONG_BINGET": _Machine._recall, "GET": _Machine._recall,
+    "GLOBAL": _Machine._global, "STACK_GLOBAL": _Machine._global,
+    "REDUCE": _Machine._call, "NEWOBJ": _Machine._call, "BUILD": _Machine._build,
+    "BINPERSID": _Machine._stored, "PERSID": _Machine._stored,
+}  # fmt: skip
 
 
 def _torch_stream(stream: io.BytesIO, budget: Budget, *, nested: bool) -> Any:
