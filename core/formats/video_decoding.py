@@ -113,7 +113,7 @@ def _check_boxes(path: Path) -> None:
                 return
             if size == 1:
                 size = int.from_bytes(head[8:], "big")
-            if kind == b"mdat" and at + size > length:
+            if kind in (b"mdat", b"moov", b"moof") and at + size > length:
                 raise ValueError(f"{path.name}: it is cut off: {at + size - length} bytes are missing at its end")
             if size < 8:
                 return
