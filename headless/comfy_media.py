@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..core.formats.atomic import replacing
+from ..core.formats.video import read_video, write_video
 
 # x264's own default, which ComfyUI leaves as it is.
 _CRF = 23
@@ -76,14 +77,12 @@ class VideoInput:
 
     def save_to(self, path, format=VideoContainer.AUTO, codec=VideoCodec.AUTO, metadata=None, bit_depth=None, crf=None, color_space=None):
         """Write H.264 in mp4; ValueError for what only ComfyUI writes. `metadata` is left out."""
-        from ..core.formats.video import write_video
-
         VideoContainer(format), VideoCodec(codec)
         if (bit_depth or 8) > 8 or color_space not in (None, "auto", "sRGB"):
             raise ValueError("the headless runner writes 8-bit sRGB video: run this workflow in ComfyUI for other depths and colour spaces")
         parts = self.get_components()
         audio = (parts.audio["waveform"], parts.audio["sample_rate"]) if parts.audio else None
-        write_video(parts.images, path, parts.frame_rate, crf=_CRF if crf is None else crf, audio=audio)
+        write_video(parts.images, path, float(parts.frame_rate), crf=_CRF if crf is None else crf, audio=audio)
 
 
 class VideoFromFile(VideoInput):
@@ -92,22 +91,17 @@ class VideoFromFile(VideoInput):
     def __init__(self, file):
         self._file = file
 
-    def _open(self):
-        from ..core.formats.video import read_video
-
-        return read_video(self._file)
-
     def get_stream_source(self):
         return self._file
 
     def get_components(self):
-        video = self._open()
+        video = read_video(self._file)
         audio = video.audio()
         sound = {"waveform": audio[0], "sample_rate": audio[1]} if audio else None
-        return VideoComponents(images=video.frames(), frame_rate=Fraction(video.fps).limit_denominator(100_000), audio=sound)
+        return VideoComponents(images=video.frames(), frame_rate=Fraction(video.fps).limit_denominator(1001), audio=sound)
 
     def get_dimensions(self):
-        height, width = self._open().image_size
+        height, width = read_video(self._file).image_size
         return width, height
 
 

@@ -238,12 +238,12 @@ class SaveVideo(io.ComfyNode):
     @classmethod
     def execute(cls, video, filename_prefix, format, codec=None):
         chosen = format.get("codec") or codec or {"codec": "auto"}
-        if format["format"] in ("mkv", "webm") or chosen["codec"] == "av1":
+        if format["format"] == "webm" or chosen["codec"] == "av1":
             raise ValueError(
-                f"format {format['format']} with codec {chosen['codec']} is written by ComfyUI only: choose auto or mp4 with auto or h264"
+                f"format {format['format']} with codec {chosen['codec']} is written by ComfyUI only: choose mp4 or mkv with h264"
             )
         settings = chosen.get("encoding") or {}
-        path = host.current().output_file(filename_prefix, ".mp4")
+        path = host.current().output_file(filename_prefix, ".mkv" if format["format"] == "mkv" else ".mp4")
         video.save_to(str(path), crf=settings.get("crf"), color_space=settings.get("color_space"))
         return io.NodeOutput(video, ui=ui.PreviewVideo([ui.SavedResult(**host.current().saved(path))]))
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from motion4d.headless import comfy_api
 from motion4d.headless.host import HeadlessHost
 from motion4d.nodes import host as door

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from motion4d.headless.host import HeadlessHost
 from motion4d.headless.tiny_models import write_tiny_models
 from motion4d.nodes import host as door

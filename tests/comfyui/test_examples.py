@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from motion4d.core.formats import load_motion, read_video
 from motion4d.headless.cli import main
 from motion4d.headless.submit import Server, submit

@@ -6,7 +6,6 @@ import urllib.error
 import urllib.request
 
 import pytest
-
 from motion4d.headless.cli import main
 from motion4d.headless.graph import Prompt, validate
 from motion4d.headless.page_graph import to_api
@@ -53,18 +52,31 @@ def interface(info: dict) -> dict:
         kind, options = entry[0], entry[1] if len(entry) > 1 else {}
         if isinstance(kind, list):
             kind, options = "COMBO", options | {"options": kind}
-        kept = {key: options[key] for key in ("default", "min", "max", "step", "multiline", "widgetType", "image_upload", "video_upload") if key in options}
+        kept = {
+            key: options[key]
+            for key in ("default", "min", "max", "step", "multiline", "widgetType", "image_upload", "video_upload")
+            if key in options
+        }
         if kind == "COMFY_DYNAMICCOMBO_V3":
             kept["options"] = [[one["key"], groups(one["inputs"])] for one in options["options"]]
         return kind, kept
 
     def groups(inputs):
-        return [[group, [[name, plain(entry)] for name, entry in inputs[group].items()]] for group in ("required", "optional") if inputs.get(group)]
+        return [
+            [group, [[name, plain(entry)] for name, entry in inputs[group].items()]]
+            for group in ("required", "optional")
+            if inputs.get(group)
+        ]
 
     def words(names):
         return ["COMBO" if isinstance(name, list) else name for name in names]
 
-    return {"input": groups(info["input"]), "output": words(info["output"]), "output_node": info["output_node"], "names": words(info["output_name"])}
+    return {
+        "input": groups(info["input"]),
+        "output": words(info["output"]),
+        "output_node": info["output_node"],
+        "names": words(info["output_name"]),
+    }
 
 
 def test_the_stand_ins_for_comfyuis_nodes_have_its_interface(comfyui, object_info, same_folders):
@@ -75,7 +87,10 @@ def test_the_stand_ins_for_comfyuis_nodes_have_its_interface(comfyui, object_inf
     for node in NODES:
         info = json.loads(json.dumps(node.GET_NODE_INFO_V1()))
         # A STRING that is not multiline says so in V3 and says nothing in V1.
-        ours, theirs = (json.dumps(interface(one)).replace(', "multiline": false', "").replace('"multiline": false', "") for one in (info, object_info[info["name"]]))
+        ours, theirs = (
+            json.dumps(interface(one)).replace(', "multiline": false', "").replace('"multiline": false', "")
+            for one in (info, object_info[info["name"]])
+        )
         assert json.loads(ours) == json.loads(theirs), info["name"]
 
 
@@ -124,8 +139,14 @@ def test_both_hosts_refuse_with_the_same_words(comfyui, same_folders, fault):
 
 
 def test_both_hosts_refuse_a_cycle(comfyui, same_folders):
-    entry = {"class_type": "Motion4D_LoadMotion", "inputs": {"file": "none", "clip": 0, "person": 0, "fps": 0, "video": "none", "max_side": 512}}
-    flow = {name: {"class_type": entry["class_type"], "inputs": entry["inputs"] | {"default": [other, 0]}} for name, other in (("1", "3"), ("3", "1"))}
+    entry = {
+        "class_type": "Motion4D_LoadMotion",
+        "inputs": {"file": "none", "clip": 0, "person": 0, "fps": 0, "video": "none", "max_side": 512},
+    }
+    flow = {
+        name: {"class_type": entry["class_type"], "inputs": entry["inputs"] | {"default": [other, 0]}}
+        for name, other in (("1", "3"), ("3", "1"))
+    }
     flow["2"] = SHOW
     (problem,) = validate(json.loads(json.dumps(flow)), load_nodes(same_folders))
     assert problem.kind == "dependency_cycle"
@@ -149,7 +170,10 @@ def test_submit_does_not_take_half_a_workflow_for_success(comfyui, tmp_path):
 
 
 def test_submit_names_the_node_that_failed(comfyui, tmp_path):
-    entry = {"class_type": "Motion4D_LoadMotion", "inputs": {"file": "none", "clip": 0, "person": 0, "fps": 0, "video": "none", "max_side": 512}}
+    entry = {
+        "class_type": "Motion4D_LoadMotion",
+        "inputs": {"file": "none", "clip": 0, "person": 0, "fps": 0, "video": "none", "max_side": 512},
+    }
     with pytest.raises(SubmitFailure, match=r"node 1 .*ValueError: file: no motion file is chosen"):
         submit({"1": entry, "2": SHOW}, Server(comfyui.url), tmp_path, poll=0.1)
 
@@ -161,9 +185,23 @@ def test_a_file_from_anywhere_reaches_the_server(comfyui, tmp_path, capsys):
     flow.write_text(json.dumps({"1": DEMO, "2": save}))
     assert main(["submit", str(flow), "--server", comfyui.url, "--output", str(tmp_path / "made")]) == 0
     (made,) = capsys.readouterr().out.splitlines()
-    load = {"class_type": "Motion4D_LoadMotion", "inputs": {"file": "none", "clip": 0, "person": 0, "fps": 0, "video": "none", "max_side": 512}}
+    load = {
+        "class_type": "Motion4D_LoadMotion",
+        "inputs": {"file": "none", "clip": 0, "person": 0, "fps": 0, "video": "none", "max_side": 512},
+    }
     flow.write_text(json.dumps({"1": load, "2": save}))
-    command = ["submit", str(flow), "--server", comfyui.url, "--output", str(tmp_path / "back"), "--set", f"1.file={made}", "--set", "2.format=bvh"]
+    command = [
+        "submit",
+        str(flow),
+        "--server",
+        comfyui.url,
+        "--output",
+        str(tmp_path / "back"),
+        "--set",
+        f"1.file={made}",
+        "--set",
+        "2.format=bvh",
+    ]
     assert main(command) == 0
     (back,) = capsys.readouterr().out.splitlines()
     assert back.endswith(".bvh") and (tmp_path / "back").joinpath(back).is_file()
@@ -190,4 +228,5 @@ def test_graph_and_api_form_of_an_example_are_the_same_workflow(object_info, exa
         optional = object_info[node["class_type"]]["input"].get("optional", {})
         for key in set(given) - set(node["inputs"]):
             options = optional[key][1]
-            assert given[key] == options.get("default", [one.get("key") for one in options.get("options", [{}])][0]), (name, key)
+            first = (options.get("options") or [None])[0]
+            assert given[key] == options.get("default", first["key"] if isinstance(first, dict) else first), (name, key)

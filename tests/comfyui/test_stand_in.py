@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.comfyui
 
 # Every keyword of every input, and every schema field, that the stand-in knows.
-PROBES = '''
+PROBES = """
 import json
 from comfy_api.latest import ComfyExtension, io, ui, Types
 
@@ -88,7 +88,7 @@ def report():
     inputs = [node.INPUT_TYPES() for node in (Everything, Nothing)]
     glb = Types.File3D("a/b.GLB")
     return json.loads(json.dumps([infos, inputs, refusals(), shown(), [glb.format, glb.is_disk_backed]]))
-'''
+"""
 
 # Fields that came after ComfyUI 0.12.1, and the module's name, which each loader gives in its own way.
 NEWER = {"essentials_category", "has_intermediate_output", "python_module", "price_badge", "output_matchtypes"}

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 from comfy_api.latest import io
-
 from motion4d.headless import graph
 
 
@@ -27,7 +26,10 @@ def make_nodes(runs: list[str]) -> dict[str, type]:
         @classmethod
         def define_schema(cls):
             return io.Schema(
-                "Add", display_name="Add Numbers", inputs=[io.Int.Input("a"), io.Int.Input("b", default=0, optional=True)], outputs=[io.Int.Output()]
+                "Add",
+                display_name="Add Numbers",
+                inputs=[io.Int.Input("a"), io.Int.Input("b", default=0, optional=True)],
+                outputs=[io.Int.Output()],
             )
 
         @classmethod

@@ -1,7 +1,6 @@
 import pytest
 import torch
 from comfy_api.latest import io
-
 from motion4d.headless.executor import Executor, NodeFailure
 from motion4d.headless.graph import validate
 
@@ -17,7 +16,12 @@ def test_values_flow_from_node_to_node(prompt, nodes):
 
 
 def test_identical_nodes_run_once(prompt, nodes, runs):
-    flow = prompt(n1=("Number", {"value": 3}), n2=("Number", {"value": 3}), n3=("Add", {"a": ["1", 0], "b": ["2", 0]}), n4=("Show", {"value": ["3", 0]}))
+    flow = prompt(
+        n1=("Number", {"value": 3}),
+        n2=("Number", {"value": 3}),
+        n3=("Add", {"a": ["1", 0], "b": ["2", 0]}),
+        n4=("Show", {"value": ["3", 0]}),
+    )
     result = run(flow, nodes)
     assert runs == ["Number", "Add", "Show"]
     assert (result.executed, result.reused) == (["1", "3", "4"], ["2"])
@@ -35,7 +39,9 @@ def test_a_second_run_repeats_only_what_has_changed(prompt, nodes, runs):
 
 
 def test_a_number_and_its_text_are_different_inputs(prompt, nodes):
-    flow = prompt(n1=("Text", {"text": "1"}), n2=("Show", {"value": ["1", 0]}), n3=("Number", {"value": 1}), n4=("Show", {"value": ["3", 0]}))
+    flow = prompt(
+        n1=("Text", {"text": "1"}), n2=("Show", {"value": ["1", 0]}), n3=("Number", {"value": 1}), n4=("Show", {"value": ["3", 0]})
+    )
     assert run(flow, nodes).executed == ["1", "2", "3", "4"]
 
 
@@ -47,7 +53,12 @@ def test_only_the_wanted_side_of_a_lazy_switch_runs(prompt, nodes, runs):
 
 
 def test_lists_fan_out_and_come_together_again(prompt, nodes):
-    flow = prompt(n1=("Count", {"upto": 4}), n2=("Add", {"a": ["1", 0], "b": 20}), n3=("Total", {"values": ["2", 0]}), n4=("Show", {"value": ["3", 0]}))
+    flow = prompt(
+        n1=("Count", {"upto": 4}),
+        n2=("Add", {"a": ["1", 0], "b": 20}),
+        n3=("Total", {"values": ["2", 0]}),
+        n4=("Show", {"value": ["3", 0]}),
+    )
     assert run(flow, nodes).ui == {"4": {"text": ["86"]}}
     flow["4"]["inputs"]["value"] = ["2", 0]
     assert run(flow, nodes).ui == {"4": {"text": ["20", "21", "22", "23"]}}
@@ -61,7 +72,9 @@ def test_a_chain_longer_than_the_recursion_limit_runs(prompt, nodes):
 
 
 def test_a_failure_names_the_node_and_keeps_the_rest_from_running(prompt, nodes, runs):
-    flow = prompt(n1=("Number", {"value": 13}), n2=("Show", {"value": ["1", 0]}), n3=("Show", {"value": ["4", 0]}), n4=("Number", {"value": 5}))
+    flow = prompt(
+        n1=("Number", {"value": 13}), n2=("Show", {"value": ["1", 0]}), n3=("Show", {"value": ["4", 0]}), n4=("Number", {"value": 5})
+    )
     flow["2"]["_meta"] = {"title": "The last step"}
     with pytest.raises(NodeFailure, match=r"node 2 \(The last step, Show\): 13 is not shown: take another number") as caught:
         run(flow, nodes)
@@ -90,7 +103,11 @@ def test_a_changed_file_is_read_again(prompt, nodes, tmp_path):
         def execute(cls):
             return io.NodeOutput(int(path.read_text()))
 
-    executor, flow, all_nodes = Executor({**nodes, "Read": Read}), prompt(n1=("Read", {}), n2=("Show", {"value": ["1", 0]})), {**nodes, "Read": Read}
+    executor, flow, all_nodes = (
+        Executor({**nodes, "Read": Read}),
+        prompt(n1=("Read", {}), n2=("Show", {"value": ["1", 0]})),
+        {**nodes, "Read": Read},
+    )
     for text in ("1", "1", "2"):
         path.write_text(text)
         assert run(flow, all_nodes, executor).ui == {"2": {"text": [text]}}

@@ -1,7 +1,6 @@
 import json
 
 import pytest
-
 from motion4d.headless.graph import nested, read_workflow, sockets, types_meet, validate
 
 
@@ -89,7 +88,15 @@ def test_a_node_checks_the_inputs_that_it_names_itself(prompt, nodes, inputs, ex
 
 @pytest.mark.parametrize(
     ("given", "wanted", "meets"),
-    [("A", "A", True), ("A", "B", False), ("A,B", "B,C", True), ("*", "B", True), ("A", "*", True), ("A, B", "B", True), ("AB", "A", False)],
+    [
+        ("A", "A", True),
+        ("A", "B", False),
+        ("A,B", "B,C", True),
+        ("*", "B", True),
+        ("A", "*", True),
+        ("A, B", "B", True),
+        ("AB", "A", False),
+    ],
 )
 def test_types_meet_where_they_overlap(given, wanted, meets):
     assert types_meet(given, wanted) is meets
@@ -112,7 +119,13 @@ def test_a_dynamic_choice_brings_its_own_inputs():
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("{", "not a JSON file"), ("[1]", "not a workflow"), ('{"nodes": []}', "Export"), ('{"1": {"inputs": [1]}}', "inputs of node 1"), ("[" * 10**5, "JSON")],
+    [
+        ("{", "not a JSON file"),
+        ("[1]", "not a workflow"),
+        ('{"nodes": []}', "Export"),
+        ('{"1": {"inputs": [1]}}', "inputs of node 1"),
+        ("[" * 10**5, "JSON"),
+    ],
 )
 def test_a_file_that_is_no_workflow_is_refused_with_its_name(tmp_path, text, reason):
     path = tmp_path / "flow.json"

@@ -1,5 +1,4 @@
 import pytest
-
 from motion4d.headless.host import HeadlessHost
 
 

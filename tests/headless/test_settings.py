@@ -1,5 +1,4 @@
 import pytest
-
 from motion4d.headless.graph import Sockets
 from motion4d.headless.settings import UsageError, apply_settings, file_inputs
 
