@@ -16,6 +16,8 @@ from ..types import Motion, MotionTokens, Skeleton
 
 SHORTEST = 8  # frames, and two latent frames
 NO_CODE = -1  # index of a vector that is no row of the codebook
+POOR_COMMIT_LOSS = 0.1  # above it the codes fit badly, say the authors of MTVCrafter
+OPERATIONS = ("trim", "concatenate", "blend", "swap_joints")
 POOR_COMMIT_LOSS = 0.1  # the authors' own mark in the released inference script
 
 
@@ -85,6 +87,38 @@ def fit_motion_length(motion: Motion, mode: str = "pad") -> Motion:
     return replace(motion, **taken, notes=(*motion.notes, note))
 
 
+def tokens_of(codes: Quantised, *, frames: int, joints: int, spec: str, fps: float) -> MotionTokens:
+    """The tokens of one encoded clip, on the CPU; `frames` is how many of the decoded frames count, where the clip was padded at its end."""
+    if len(codes.indices) != 1:
+        raise ValueError(f"{len(codes.indices)} clips were encoded together, expected one")
+    return MotionTokens(
+        indices=codes.indices[0].cpu(), tokens=codes.tokens[0].cpu(), frames=frames, joints=joints, spec=spec,
+        commit_loss=float(codes.commit_loss), fps=fps,
+    )  # fmt: skip
+
+
+def describe_tokens(tokens: MotionTokens) -> str:
+    """How many tokens, for what, which codes, and how well they fit."""
+    codes = tokens.indices[tokens.indices != NO_CODE]
+    blended = len(tokens.indices) - len(codes)
+    lines = [
+        f"{len(tokens.indices)} tokens of {tokens.spec}: {tokens.latent_frames} latent frames x {tokens.joints} joints",
+        f"for {tokens.frames} frames at {tokens.fps:g} fps",
+        f"{len(codes.unique())} different codes" + (f"; {blended} tokens are mixtures between codes" if blended else ""),
+        f"commitment loss {tokens.commit_loss:.4f}",
+    ]
+    if tokens.commit_loss > POOR_COMMIT_LOSS:
+        lines.append(
+            f"WARNING: above {POOR_COMMIT_LOSS:g} the codes fit badly; is the motion where the tokenizer was trained (Fit Motion to Tokenizer)?"
+        )
+    return "\n".join(lines)
+
+
+def _padding(tokens: MotionTokens) -> int:
+    """Frames at the end of the decoded clip that do not count."""
+    return decoded_frames(tokens.latent_frames) - tokens.frames
+
+
 def _check_alike(first: MotionTokens, second: MotionTokens, *, same_length: bool) -> None:
     for name in ("spec", "joints", "fps"):
         one, other = getattr(first, name), getattr(second, name)
@@ -105,11 +139,12 @@ def trim(tokens: MotionTokens, start: int, stop: int) -> MotionTokens:
     if not 0 <= start < stop <= tokens.latent_frames or stop - start < 2:
         raise ValueError(f"latent frames {start} to {stop} of a clip of {tokens.latent_frames}: expected at least two within it")
     part = slice(start * tokens.joints, stop * tokens.joints)
-    return replace(tokens, indices=tokens.indices[part], tokens=tokens.tokens[part], frames=decoded_frames(stop - start))
+    frames = decoded_frames(stop - start) - (_padding(tokens) if stop == tokens.latent_frames else 0)
+    return replace(tokens, indices=tokens.indices[part], tokens=tokens.tokens[part], frames=max(1, frames))
 
 
 def concatenate(first: MotionTokens, second: MotionTokens) -> MotionTokens:
-    """One clip after the other; where they meet, nothing is smoothed. The commitment loss is the mean over all tokens."""
+    """One clip after the other; where they meet, nothing is smoothed, and padding at the end of the first stays. The commitment loss is the mean over all."""
     _check_alike(first, second, same_length=False)
     indices = torch.cat([first.indices, second.indices])
     share = len(second.indices) / len(indices)
@@ -117,7 +152,7 @@ def concatenate(first: MotionTokens, second: MotionTokens) -> MotionTokens:
         first,
         indices=indices,
         tokens=torch.cat([first.tokens, second.tokens]),
-        frames=decoded_frames(first.latent_frames + second.latent_frames),
+        frames=decoded_frames(first.latent_frames + second.latent_frames) - _padding(second),
         commit_loss=(1 - share) * first.commit_loss + share * second.commit_loss,
     )
 
@@ -146,13 +181,16 @@ def blend(first: MotionTokens, second: MotionTokens, weight: float | Tensor, *, 
     share = share.expand(first.latent_frames).repeat_interleave(first.joints)
     tokens = first.tokens + share[:, None] * (second.tokens - first.tokens)
     tokens = torch.where(share[:, None] == 1, second.tokens, tokens)
+    frames = max(first.frames, second.frames)
     if quantise is not None:
         codes = quantise(tokens[None])
-        return replace(first, indices=codes.indices[0], tokens=codes.tokens[0], commit_loss=float(codes.commit_loss))
+        return replace(first, indices=codes.indices[0], tokens=codes.tokens[0], frames=frames, commit_loss=float(codes.commit_loss))
     pure = torch.where(share == 0, first.indices, torch.where(share == 1, second.indices, NO_CODE))
     indices = torch.where(first.indices == second.indices, first.indices, pure)
     mean = float(share.mean())
-    return replace(first, indices=indices, tokens=tokens, commit_loss=(1 - mean) * first.commit_loss + mean * second.commit_loss)
+    return replace(
+        first, indices=indices, tokens=tokens, frames=frames, commit_loss=(1 - mean) * first.commit_loss + mean * second.commit_loss
+    )
 
 
 def swap_joints(tokens: MotionTokens, other: MotionTokens, names: Sequence[str], *, skeleton: Skeleton = SMPL24) -> MotionTokens:
@@ -236,3 +274,32 @@ def describe_tokens(tokens: MotionTokens) -> str:
             f"above {POOR_COMMIT_LOSS:g} the codes fit badly: fit the motion to the tokenizer, or check the capture with Inspect Motion"
         )
     return "\n".join(lines)
+
+
+def edit_tokens(
+    tokens: MotionTokens,
+    operation: str,
+    *,
+    other: MotionTokens | None = None,
+    start: int = 0,
+    count: int = 0,
+    weight: float | Tensor = 0.5,
+    names: Sequence[str] = (),
+    quantise: Quantise | None = None,
+) -> MotionTokens:
+    """One of OPERATIONS by name: `trim` keeps `count` latent frames from `start` (0: all that follow), the others take a second clip.
+
+    Raises:
+        ValueError: an unknown operation, no second clip where one is needed, or what the operation itself refuses.
+    """
+    if operation not in OPERATIONS:
+        raise ValueError(f"operation is '{operation}', expected one of {', '.join(OPERATIONS)}")
+    if operation == "trim":
+        return trim(tokens, start, start + count if count else tokens.latent_frames)
+    if other is None:
+        raise ValueError(f"{operation} needs a second clip: connect one to `other`")
+    if operation == "concatenate":
+        return concatenate(tokens, other)
+    if operation == "blend":
+        return blend(tokens, other, weight, quantise=quantise)
+    return swap_joints(tokens, other, names)

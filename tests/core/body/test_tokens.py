@@ -10,11 +10,14 @@ from motion4d.core.body.tokens import (
     blend,
     concatenate,
     decoded_frames,
+    describe_tokens,
+    edit_tokens,
     exact_length,
     fit_length,
     fit_motion_length,
     latent_frames,
     swap_joints,
+    tokens_of,
     trim,
 )
 from motion4d.core.geometry.rotations import rotvec_to_matrix
@@ -208,6 +211,46 @@ def test_edits_change_nothing_in_place():
         edited.tokens.zero_()
     after = [part for clip in (first, second) for part in (clip.indices, clip.tokens)]
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_padding_at_the_end_follows_the_end():
+    padded = replace(make(14), frames=50)  # 50 frames, padded to 56
+    assert trim(padded, 0, 14).frames == 50 and trim(padded, 2, 14).frames == 42
+    assert trim(padded, 0, 12).frames == 48
+    assert concatenate(make(4), padded).frames == 16 + 50
+    assert concatenate(padded, make(4)).frames == 56 + 16
+    assert blend(padded, make(14, seed=2), 0.5).frames == 56
+
+
+def test_tokens_of_an_encoded_clip(tokenizer):
+    joints = torch.randn(1, 16, 24, 3, generator=torch.Generator().manual_seed(4))
+    codes = tokenizer.encode(joints)
+    tokens = tokens_of(codes, frames=13, joints=24, spec="test", fps=25.0)
+    assert torch.equal(tokens.tokens, codes.tokens[0]) and tokens.latent_frames == 4 and tokens.frames == 13
+    assert tokens.commit_loss == float(codes.commit_loss)
+    with pytest.raises(ValueError, match="2 clips"):
+        tokens_of(tokenizer.encode(joints.expand(2, -1, -1, -1)), frames=16, joints=24, spec="test", fps=25.0)
+
+
+def test_the_description_warns_of_a_poor_fit():
+    assert "WARNING" not in describe_tokens(make(commit_loss=0.09))
+    poor = describe_tokens(make(commit_loss=0.11))
+    assert "commitment loss 0.1100" in poor and "WARNING" in poor
+    assert "tokens are mixtures" in describe_tokens(blend(make(), make(seed=2), 0.5))
+
+
+def test_operations_by_name_are_the_functions(tokenizer):
+    first, second = make(seed=1), make(seed=2)
+    assert same(edit_tokens(first, "trim", start=1, count=3), trim(first, 1, 4))
+    assert same(edit_tokens(first, "trim", start=2), trim(first, 2, 6))
+    assert same(edit_tokens(first, "concatenate", other=second), concatenate(first, second))
+    blended = blend(first, second, 0.3, quantise=tokenizer.quantise)
+    assert same(edit_tokens(first, "blend", other=second, weight=0.3, quantise=tokenizer.quantise), blended)
+    assert same(edit_tokens(first, "swap_joints", other=second, names=["head"]), swap_joints(first, second, ["head"]))
+    with pytest.raises(ValueError, match="`other`"):
+        edit_tokens(first, "blend")
+    with pytest.raises(ValueError, match="expected one of trim"):
+        edit_tokens(first, "reverse", other=second)
 
 
 @pytest.mark.parametrize("edit", ["concatenate", "blend", "swap_joints"])
