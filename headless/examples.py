@@ -25,9 +25,9 @@ def motion_to_bone_maps(infos: Mapping[str, Any]) -> Workflow:
     flow.add("2", "Motion4D_MakeDemoMotion", "Demo motion", (0, 80), action="tour", seconds=9.0)
     flow.add("1", "Motion4D_LoadMotion", "Motion", (0, 300), default=flow.out("2", "motion"))
     motion, fps = flow.out("1", "motion"), flow.out("1", "fps")
-    flow.add("3", "Motion4D_PlaceOrbitCameras", "Cameras", (380, 80), motion=motion)
+    flow.add("3", "Motion4D_PlaceOrbitCameras", "Cameras", (380, 80), motion=motion, azimuth=25.0)
     shared = {"motion": motion, "cameras": flow.out("3", "cameras"), "background": flow.out("1", "frames")}
-    flow.add("4", "Motion4D_RenderBoneMaps", "Bone maps", (380, 430), **shared)
+    flow.add("4", "Motion4D_RenderBoneMaps", "Bone maps", (380, 430), depth_range="sequence", **shared)
     flow.add("5", "Motion4D_DrawSkeleton", "Skeleton", (380, 760), **shared)
     for first, title, x, images in (("6", "bone_maps", 760, flow.out("4", "preview")), ("8", "skeleton", 1100, flow.out("5", "images"))):
         flow.add(first, "CreateVideo", f"Video of {title}", (x, 80), images=images, fps=fps, audio=flow.out("1", "audio"))

@@ -1,8 +1,7 @@
 """Where to put cameras so that a whole motion is in the picture."""
 
-import math
-
 import torch
+from torch import Tensor
 
 from ..geometry.cameras import orbit_rig, own_camera
 from ..types import CameraRig, Frame, ImageSize, Motion
@@ -27,7 +26,7 @@ def frame_motion(
     Args:
         views: evenly spaced from azimuth_deg over arc_deg (the last one stands at the end of the arc unless it is the full circle).
         image_size: (H, W). For an own camera only its longer side counts: the proportions are those of the video, in steps of 8 pixels.
-        margin: 1 fits the motion exactly.
+        margin: 1 fits the motion exactly; cameras stand that many times as far away.
         keep_own_camera: what to do with a camera-space motion: True takes its own camera, False refuses.
 
     Raises:
@@ -43,23 +42,20 @@ def frame_motion(
     joints = motion.joints[motion.seen]
     if len(joints) == 0:
         raise ValueError("the motion has no joint with a confidence above 0: there is nothing to look at")
-    low, high = joints.min(0).values, joints.max(0).values
-    center = (low + high) / 2
-    height = float(high[1] - low[1]) / 2 + _BODY_RADIUS
-    around = float((joints - center)[:, [0, 2]].norm(dim=-1).max()) + _BODY_RADIUS
-    half_vertical = math.radians(vertical_fov_deg) / 2
-    half_horizontal = math.atan(math.tan(half_vertical) * image_size[1] / image_size[0])
-    # The body turns within a cylinder: its near side must fit too, hence the extra radius.
-    radius = margin * max(height / math.tan(half_vertical), around / math.tan(half_horizontal)) + around
+    center = ((joints.min(0).values + joints.max(0).values) / 2).double()
     step = arc_deg / views if arc_deg >= 360 else arc_deg / max(views - 1, 1)
-    return orbit_rig(
-        [azimuth_deg + step * view for view in range(views)],
-        elevation_deg=elevation_deg,
-        radius=radius,
-        image_size=image_size,
-        vertical_fov_deg=vertical_fov_deg,
-        target=tuple(torch.as_tensor(center).tolist()),
-    )
+    placed = {"elevation_deg": elevation_deg, "image_size": image_size, "vertical_fov_deg": vertical_fov_deg, "target": center.tolist()}
+    azimuths = [azimuth_deg + step * view for view in range(views)]
+    return orbit_rig(azimuths, radius=margin * _fitting_radius(joints, orbit_rig(azimuths, radius=1.0, **placed)), **placed)
+
+
+def _fitting_radius(joints: Tensor, rig: CameraRig) -> float:
+    """Smallest distance from the target at which all cameras of a rig of radius 1 see all joints (N, 3) with flesh around them."""
+    x, y, z = rig.to_camera(joints).unbind(-1)
+    half_height, half_width = (side / 2 / float(rig.intrinsics[0, 1, 1]) for side in rig.image_size)  # tangents of half the view
+    # At radius r a joint is r - 1 + z in front of its camera, which has to hold its offset from the axis.
+    needed = torch.maximum((x.abs() + _BODY_RADIUS) / half_width, (y.abs() + _BODY_RADIUS) / half_height) - (z - 1)
+    return float(needed.max())
 
 
 def _fit_size(size: ImageSize, longer_side: int) -> ImageSize:

@@ -30,10 +30,26 @@ class LoadMotion(io.ComfyNode):
                 _choice("file", MOTION_SUFFIXES, "A file of the input folder; none takes the motion connected to `default`."),
                 io.Int.Input("clip", default=0, min=0, max=9999, tooltip="Which clip of the file, from 0; `contents` lists them."),
                 io.Int.Input("person", default=0, min=0, max=99, tooltip="Which person of the clip, from 0."),
-                io.Float.Input("fps", default=0.0, min=0.0, max=240.0, step=0.01, tooltip="Frames per second; 0 takes that of the file, else of the video, else 30."),
+                io.Float.Input(
+                    "fps",
+                    default=0.0,
+                    min=0.0,
+                    max=240.0,
+                    step=0.01,
+                    tooltip="Frames per second; 0 takes that of the file, else of the video, else 30.",
+                ),
                 _choice("video", VIDEO_SUFFIXES, "The video that the motion was taken from; its frames become `frames`."),
-                io.Int.Input("max_side", default=1024, min=64, max=4096, step=8, tooltip="Frames of the video are made smaller where their longer side is above this."),
-                sockets.Motion.Input("default", optional=True, tooltip="Handed on while no file is chosen, so that a workflow runs without one."),
+                io.Int.Input(
+                    "max_side",
+                    default=1024,
+                    min=64,
+                    max=4096,
+                    step=8,
+                    tooltip="Frames of the video are made smaller where their longer side is above this.",
+                ),
+                sockets.Motion.Input(
+                    "default", optional=True, tooltip="Handed on while no file is chosen, so that a workflow runs without one."
+                ),
             ],
             outputs=[
                 sockets.Motion.Output(display_name="motion"),

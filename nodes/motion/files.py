@@ -18,8 +18,15 @@ class SaveMotion(io.ComfyNode):
             search_aliases=["export bvh", "export glb", "export npz"],
             inputs=[
                 sockets.Motion.Input("motion", tooltip="A motion in camera space is stood upright for BVH and GLB."),
-                io.String.Input("filename_prefix", default="motion4d/motion", tooltip="Folder and first part of the file name inside the output folder."),
-                io.Combo.Input("format", options=["npz", "bvh", "glb"], default="npz", tooltip="npz keeps everything; BVH and GLB hold rotations of a rest pose."),
+                io.String.Input(
+                    "filename_prefix", default="motion4d/motion", tooltip="Folder and first part of the file name inside the output folder."
+                ),
+                io.Combo.Input(
+                    "format",
+                    options=["npz", "bvh", "glb"],
+                    default="npz",
+                    tooltip="npz keeps everything; BVH and GLB hold rotations of a rest pose.",
+                ),
             ],
             outputs=[io.String.Output(display_name="path", tooltip="Inside the output folder, as Preview 3D takes it.")],
             is_output_node=True,

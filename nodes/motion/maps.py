@@ -11,11 +11,15 @@ from ..images import beside, grey_to_colour, to_images, to_masks
 
 
 def _cameras_input():
-    return sockets.CameraRig.Input("cameras", optional=True, tooltip="Not needed for a motion in camera space: it is drawn with the camera that filmed it.")
+    return sockets.CameraRig.Input(
+        "cameras", optional=True, tooltip="Not needed for a motion in camera space: it is drawn with the camera that filmed it."
+    )
 
 
 def _background_input():
-    return io.Image.Input("background", optional=True, tooltip="Pictures to draw over, one for each frame or a single one; resized to the camera.")
+    return io.Image.Input(
+        "background", optional=True, tooltip="Pictures to draw over, one for each frame or a single one; resized to the camera."
+    )
 
 
 class RenderBoneMaps(io.ComfyNode):
@@ -37,9 +41,18 @@ class RenderBoneMaps(io.ComfyNode):
                     default="root",
                     tooltip="root: metric, centred on the pelvis of the first frame, free of flicker. sequence: from the nearest to the farthest point of all frames.",
                 ),
-                io.Float.Input("span", default=1.25, min=0.1, max=20.0, step=0.05, tooltip="root only: metres in front of and behind the pelvis that the grey levels cover."),
+                io.Float.Input(
+                    "span",
+                    default=1.25,
+                    min=0.1,
+                    max=20.0,
+                    step=0.05,
+                    tooltip="root only: metres in front of and behind the pelvis that the grey levels cover.",
+                ),
                 io.Boolean.Input("virtual_leaves", default=True, tooltip="Draw the head above the last joint of the skeleton."),
-                io.Float.Input("opacity", default=0.85, min=0.0, max=1.0, step=0.05, tooltip="Of the maps over the background, in the preview only."),
+                io.Float.Input(
+                    "opacity", default=0.85, min=0.0, max=1.0, step=0.05, tooltip="Of the maps over the background, in the preview only."
+                ),
                 _background_input(),
             ],
             outputs=[
@@ -58,7 +71,9 @@ class RenderBoneMaps(io.ComfyNode):
         maps = render_bone_maps(motion, cameras, virtual_leaves=virtual_leaves, device=host.current().device(), on_frame=bar.advance)
         depth, normals = grey_to_colour(encode_depth(maps, span_m=span, mode=depth_range)), encode_normals(maps)
         behind = fit_background(background, cameras.image_size, motion.frames)
-        preview = beside(*(picture if behind is None else overlay(picture, behind, maps.mask, opacity=opacity) for picture in (depth, normals)))
+        preview = beside(
+            *(picture if behind is None else overlay(picture, behind, maps.mask, opacity=opacity) for picture in (depth, normals))
+        )
         return io.NodeOutput(maps, to_images(depth), to_images(normals), to_masks(maps.mask), to_images(preview))
 
 

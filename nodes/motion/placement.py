@@ -19,12 +19,17 @@ class FitMotionToTokenizer(io.ComfyNode):
             inputs=[
                 sockets.Motion.Input("motion", tooltip="In world or camera space."),
                 sockets.Tokenizer.Input("tokenizer", tooltip="Its training statistics are the aim."),
-                io.Boolean.Input("fit_stature", default=True, tooltip="Also scale very small or very tall people to the stature of the training data."),
+                io.Boolean.Input(
+                    "fit_stature", default=True, tooltip="Also scale very small or very tall people to the stature of the training data."
+                ),
             ],
             outputs=[
                 sockets.Motion.Output(display_name="motion", tooltip="In camera space, where the tokenizer expects it."),
                 sockets.Placement.Output(display_name="placement", tooltip="For Decode Motion Tokens, to move the result back."),
-                io.String.Output(display_name="report", tooltip="Distance from the training data in sigmas, before and after, with a warning if it is large."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="Distance from the training data in sigmas, before and after, with a warning if it is large.",
+                ),
             ],
         )
 

@@ -35,7 +35,9 @@ class EncodeMotionTokens(io.ComfyNode):
             ],
             outputs=[
                 sockets.MotionTokens.Output(display_name="tokens"),
-                io.String.Output(display_name="report", tooltip="Number of tokens, codes used, and the commitment loss: above 0.1 the codes fit badly."),
+                io.String.Output(
+                    display_name="report", tooltip="Number of tokens, codes used, and the commitment loss: above 0.1 the codes fit badly."
+                ),
             ],
         )
 
@@ -46,7 +48,9 @@ class EncodeMotionTokens(io.ComfyNode):
         bar = host.current().progress(windows(fitted.frames))
         with host.on_device(tokenizer.model) as device:
             codes = tokenizer.model.encode(joints.to(device), advance=bar.advance)
-        tokens = tokens_of(codes, frames=min(motion.frames, fitted.frames), joints=joints.shape[2], spec=tokenizer.spec.name, fps=motion.fps)
+        tokens = tokens_of(
+            codes, frames=min(motion.frames, fitted.frames), joints=joints.shape[2], spec=tokenizer.spec.name, fps=motion.fps
+        )
         report = describe_tokens(tokens)
         return io.NodeOutput(tokens, report, ui=ui.PreviewText(report))
 
@@ -63,12 +67,19 @@ class DecodeMotionTokens(io.ComfyNode):
             inputs=[
                 sockets.MotionTokens.Input("tokens", tooltip="From Encode Motion Tokens or Edit Motion Tokens."),
                 sockets.Tokenizer.Input("tokenizer", tooltip="The tokenizer that made the tokens."),
-                sockets.Placement.Input("placement", optional=True, tooltip="From Fit Motion to Tokenizer: moves the result back to where the motion was."),
-                sockets.Motion.Input("original", optional=True, tooltip="The motion before it was fitted, to compare with; needs `placement`."),
+                sockets.Placement.Input(
+                    "placement", optional=True, tooltip="From Fit Motion to Tokenizer: moves the result back to where the motion was."
+                ),
+                sockets.Motion.Input(
+                    "original", optional=True, tooltip="The motion before it was fitted, to compare with; needs `placement`."
+                ),
             ],
             outputs=[
                 sockets.Motion.Output(display_name="motion"),
-                io.Float.Output(display_name="error_mm", tooltip="Mean distance to the original over all joints, in millimetres; NaN without an original."),
+                io.Float.Output(
+                    display_name="error_mm",
+                    tooltip="Mean distance to the original over all joints, in millimetres; NaN without an original.",
+                ),
                 io.Image.Output(display_name="overlay", tooltip="The reconstruction in colours over the original in grey."),
                 io.String.Output(display_name="report"),
             ],
@@ -98,13 +109,30 @@ class EditMotionTokens(io.ComfyNode):
             search_aliases=["cut tokens", "join tokens", "mix motion", "swap joints"],
             inputs=[
                 sockets.MotionTokens.Input("tokens", tooltip="The clip to change."),
-                io.Combo.Input("operation", options=["trim", "concatenate", "blend", "swap_joints"], default="trim", tooltip="All but trim need `other`."),
+                io.Combo.Input(
+                    "operation",
+                    options=["trim", "concatenate", "blend", "swap_joints"],
+                    default="trim",
+                    tooltip="All but trim need `other`.",
+                ),
                 io.Int.Input("start", default=0, min=0, max=99999, tooltip="trim: first latent frame to keep; one stands for four frames."),
-                io.Int.Input("frames", default=0, min=0, max=99999, tooltip="trim: number of latent frames to keep, at least 2; 0 keeps all that follow."),
+                io.Int.Input(
+                    "frames",
+                    default=0,
+                    min=0,
+                    max=99999,
+                    tooltip="trim: number of latent frames to keep, at least 2; 0 keeps all that follow.",
+                ),
                 io.Float.Input("weight", default=0.5, min=0.0, max=1.0, step=0.01, tooltip="blend: share of the other clip."),
-                io.String.Input("joints", default="left_shoulder, left_elbow, left_wrist, left_hand", tooltip="swap_joints: names of SMPL joints, with commas."),
+                io.String.Input(
+                    "joints",
+                    default="left_shoulder, left_elbow, left_wrist, left_hand",
+                    tooltip="swap_joints: names of SMPL joints, with commas.",
+                ),
                 sockets.MotionTokens.Input("other", optional=True, tooltip="The second clip, made by the same tokenizer."),
-                sockets.Tokenizer.Input("tokenizer", optional=True, tooltip="blend: replaces every mixture by the nearest code, which the decoder knows."),
+                sockets.Tokenizer.Input(
+                    "tokenizer", optional=True, tooltip="blend: replaces every mixture by the nearest code, which the decoder knows."
+                ),
             ],
             outputs=[sockets.MotionTokens.Output(display_name="tokens")],
         )
@@ -145,5 +173,7 @@ class InspectCodebook(io.ComfyNode):
         codebook = tokenizer.model.vq.codebook
         bar = host.current().progress(len(codebook))
         found = inspect_codebook(codebook, None if tokens is None else tokens.indices, advance=bar.advance)
-        plot = plot_histogram(found.cosine_histogram, found.cosine_edges, title="Cosine similarity of codes", x_label="cosine", y_label="pairs")
+        plot = plot_histogram(
+            found.cosine_histogram, found.cosine_edges, title="Cosine similarity of codes", x_label="cosine", y_label="pairs"
+        )
         return io.NodeOutput(found.text(), plot[None], ui=ui.PreviewText(found.text()))

@@ -20,14 +20,18 @@ def test_the_files_are_up_to_date(name, infos):
 
 def test_every_workflow_file_has_a_description_a_thumbnail_and_a_twin():
     graphs = {path.stem for path in FOLDER.glob("*.json")}
-    assert graphs == set(WORKFLOWS) == {path.stem for path in (FOLDER / "api").glob("*.json")} == {path.stem for path in FOLDER.glob("*.jpg")}
+    assert (
+        graphs == set(WORKFLOWS) == {path.stem for path in (FOLDER / "api").glob("*.json")} == {path.stem for path in FOLDER.glob("*.jpg")}
+    )
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_graph_and_api_form_name_the_same_links(name, infos):
     graph, api = (json.loads(text) for text in texts(name, infos).values())
     kinds = {str(node["id"]): node for node in graph["nodes"]}
-    by_api = {(value[0], value[1], step, key) for step, node in api.items() for key, value in node["inputs"].items() if isinstance(value, list)}
+    by_api = {
+        (value[0], value[1], step, key) for step, node in api.items() for key, value in node["inputs"].items() if isinstance(value, list)
+    }
     by_graph = {(str(a), slot, str(b), kinds[str(b)]["inputs"][at]["name"]) for _, a, slot, b, at, _ in graph["links"]}
     assert by_api == by_graph
     for _, source, slot, _, _, kind in graph["links"]:
