@@ -16,7 +16,6 @@ from ..types import Motion, MotionTokens, Skeleton
 
 SHORTEST = 8  # frames, and two latent frames
 NO_CODE = -1  # index of a vector that is no row of the codebook
-POOR_COMMIT_LOSS = 0.1  # above it the codes fit badly, say the authors of MTVCrafter
 OPERATIONS = ("trim", "concatenate", "blend", "swap_joints")
 POOR_COMMIT_LOSS = 0.1  # the authors' own mark in the released inference script
 
@@ -218,62 +217,6 @@ def swap_joints(tokens: MotionTokens, other: MotionTokens, names: Sequence[str],
         tokens=torch.where(taken[:, None], other.tokens, tokens.tokens),
         commit_loss=(1 - share) * tokens.commit_loss + share * other.commit_loss,
     )
-
-
-def edit_tokens(
-    tokens: MotionTokens,
-    operation: str,
-    *,
-    other: MotionTokens | None = None,
-    start: int = 0,
-    count: int = 0,
-    weight: float = 0.5,
-    names: Sequence[str] = (),
-    quantise: Quantise | None = None,
-) -> MotionTokens:
-    """One of the edits above, by name: "trim", "concatenate", "blend" or "swap_joints".
-
-    Args:
-        other: the second clip of all but trim. start, count: latent frames to keep; a count of 0 keeps all that follow.
-
-    Raises:
-        ValueError: an unknown operation, no `other` where one is needed, or what the edit itself refuses.
-    """
-    if operation == "trim":
-        return trim(tokens, start, start + count if count else tokens.latent_frames)
-    if operation not in ("concatenate", "blend", "swap_joints"):
-        raise ValueError(f"operation is '{operation}', expected trim, concatenate, blend or swap_joints")
-    if other is None:
-        raise ValueError(f"{operation} needs a second clip: connect `other`")
-    if operation == "concatenate":
-        return concatenate(tokens, other)
-    if operation == "blend":
-        return blend(tokens, other, weight, quantise=quantise)
-    return swap_joints(tokens, other, names)
-
-
-def tokens_of(codes: Quantised, *, frames: int, joints: int, spec: str, fps: float) -> MotionTokens:
-    """The tokens of one clip (B = 1) as a value of their own on the CPU."""
-    return MotionTokens(
-        indices=codes.indices[0].cpu(), tokens=codes.tokens[0].cpu(), frames=frames, joints=joints, spec=spec,
-        commit_loss=float(codes.commit_loss), fps=fps,
-    )  # fmt: skip
-
-
-def describe_tokens(tokens: MotionTokens) -> str:
-    """A report in lines: how many tokens and codes, and the commitment loss with what it means."""
-    codes = tokens.indices[tokens.indices != NO_CODE]
-    lines = [
-        f"{len(tokens.indices)} tokens: {tokens.latent_frames} latent frames x {tokens.joints} joints, for {tokens.frames} frames at {tokens.fps:g} fps",
-        f"{len(codes.unique())} different codes"
-        + (f", {len(tokens.indices) - len(codes)} tokens between codes" if len(codes) < len(tokens.indices) else ""),
-        f"commitment loss {tokens.commit_loss:.4f}",
-    ]
-    if tokens.commit_loss > POOR_COMMIT_LOSS:
-        lines.append(
-            f"above {POOR_COMMIT_LOSS:g} the codes fit badly: fit the motion to the tokenizer, or check the capture with Inspect Motion"
-        )
-    return "\n".join(lines)
 
 
 def edit_tokens(
