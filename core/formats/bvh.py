@@ -194,6 +194,6 @@ def save_bvh(animation: Animation, path: Path) -> None:
             columns.append(((translation + (rest[joint] - rest[0])) * _CENTIMETRES).numpy())
         columns.append(angles[:, joint])
     rows = np.concatenate(columns, 1)
-    lines = [*_hierarchy(skeleton, order), "MOTION", f"Frames: {len(rows)}", f"Frame Time: {1 / animation.fps!r}", *map(_words, rows)]
+    lines = [*_hierarchy(skeleton, order), "MOTION", f"Frames: {len(rows)}", f"Frame Time: {1 / animation.fps:.15f}", *map(_words, rows)]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

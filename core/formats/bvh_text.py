@@ -1,6 +1,7 @@
 """The text of a BVH file: joint tree and channel values in the file's own units and degrees."""
 
 import io
+import math
 import re
 from dataclasses import dataclass, field
 
@@ -162,13 +163,17 @@ def _parse_values(lines: _Lines, tree: BvhText) -> None:
 
 
 def written_rate(frame_time: str) -> float | None:
-    """Frames per second of a frame time as it is written: the common rate that rounds to it, else its inverse; None if it is no time."""
+    """Frames per second of a frame time as it is written; None if it is no time.
+
+    Programs round: 0.0333 means 30. A common rate whose inverse rounds to the written digits is taken, an exact one before all others.
+    """
     seconds = usable_rate(frame_time)
     if seconds is None:
         return None
     digits = len(frame_time.partition(".")[2]) if re.fullmatch(r"\d*\.\d{2,17}", frame_time) else 0
-    rounded = (rate for rate in _COMMON_RATES if digits and float(f"{1 / rate:.{digits}f}") == seconds)
-    return next(rounded, usable_rate(1 / seconds))
+    rounded = [rate for rate in _COMMON_RATES if digits and float(f"{1 / rate:.{digits}f}") == seconds]
+    exact = (rate for rate in rounded if math.isclose(1 / rate, seconds, rel_tol=1e-9))
+    return next(exact, rounded[0] if rounded else usable_rate(1 / seconds))
 
 
 def parse_bvh(data: bytes) -> BvhText:
