@@ -165,7 +165,8 @@ class Workflow:
         for name, (kind, options) in specs.items():
             if _has_widget(kind):
                 value = values.get(name, _default(options))
-                widgets.append(_default(options) if isinstance(value, Link) else value)
+                value = _default(options) if isinstance(value, Link) else value
+                widgets += [value, *_within(options, value)]
         properties: dict[str, Any] = {
             "Node name for S&R": step.kind,
             "cnr_id": "motion4d" if step.kind.startswith("Motion4D_") else "comfy-core",
@@ -184,5 +185,16 @@ def _has_widget(kind: str) -> bool:
 
 
 def _default(options: Mapping[str, Any]) -> Any:
-    choices = options.get("options") or [""]
-    return options.get("default", choices[0] if "options" in options else "")
+    first = (options.get("options") or [""])[0]
+    return options.get("default", first["key"] if isinstance(first, Mapping) else first)
+
+
+def _within(options: Mapping[str, Any], value: Any) -> list[Any]:
+    """Values of the widgets that the choice `value` brings along, at their defaults; the page stores them right behind it."""
+    chosen = next((one for one in options.get("options", ()) if isinstance(one, Mapping) and one["key"] == value), {"inputs": {}})
+    found = []
+    for group in ("required", "optional"):
+        for kind, inner in chosen["inputs"].get(group, {}).values():
+            if _has_widget(kind):
+                found += [_default(inner), *_within(inner, _default(inner))]
+    return found

@@ -32,7 +32,9 @@ def describe_motion(motion: Motion, statistics: MotionStatistics | None = None) 
     missing = ~motion.seen
     if missing.any():
         lines.append(f"{int(missing.sum())} joint positions are missing, in {int(missing.any(1).sum())} frames")
-    lines.append(f"confidence {float(motion.confidence.min()):.2f} to {float(motion.confidence.max()):.2f}, mean {float(motion.confidence.mean()):.2f}")
+    lines.append(
+        f"confidence {float(motion.confidence.min()):.2f} to {float(motion.confidence.max()):.2f}, mean {float(motion.confidence.mean()):.2f}"
+    )
     if motion.seen.any():
         low, high = motion.joints[motion.seen].aminmax(dim=0)
         lines.append("space used: " + ", ".join(f"{axis} {a:.2f} to {b:.2f} m" for axis, a, b in zip("xyz", low, high, strict=True)))
@@ -40,7 +42,9 @@ def describe_motion(motion: Motion, statistics: MotionStatistics | None = None) 
         speed, lengths = joint_speed(motion), bone_lengths(motion)
         lines.append(f"speed: mean {float(speed.nanmean()):.2f} m/s, fastest {float(speed.nan_to_num().max()):.2f} m/s")
         drift = (lengths - lengths.nanmedian(0).values).abs()
-        lines.append(f"bone lengths vary by {float(drift.nanmean()) * 1000:.1f} mm on average, {float(drift.nan_to_num().max()) * 1000:.1f} mm at most")
+        lines.append(
+            f"bone lengths vary by {float(drift.nanmean()) * 1000:.1f} mm on average, {float(drift.nan_to_num().max()) * 1000:.1f} mm at most"
+        )
     lines += [f"assumed: {note}" for note in motion.notes]
     if statistics is not None:
         lines.append(placement_report(motion, statistics).text())

@@ -27,23 +27,18 @@ def load_filmed_motion(
 ) -> FilmedMotion:
     """Read a motion and, frame by frame beside it, its video.
 
-    What the motion file does not know comes from the video: frame rate, and picture size for the camera of a camera-space motion (without a
-    video a square picture is assumed and noted). A motion and a video of different length are cut to the shorter one, which is noted.
+    What the motion file does not know comes from the video: frame rate, and picture size for the camera of a camera-space motion (a square picture
+    without a video); a note tells what was assumed. A motion and a video of different length are cut to the shorter one, which is noted.
 
     Args:
         fps: overrides file and video. max_side: frames are made smaller where their longer side is above it.
     """
     reader = None if video is None else read_video(video, max_side=max_side)
-    if fps is None and reader is not None and describe_motions(path)[clip if clip < len(describe_motions(path)) else 0].fps is None:
+    if fps is None and reader is not None and all(info.fps is None for info in describe_motions(path)):
         fps = reader.fps
     motion = load_motion(path, clip=clip, person=person, fps=fps)
-    if motion.frame is Frame.CAMERA and motion.intrinsics is None:
-        size = _UNKNOWN_SIZE if reader is None else reader.source_size
-        motion = with_camera(motion, size)
-        if reader is None:
-            motion = replace(
-                motion, notes=(*motion.notes, f"camera of a {size[1]}x{size[0]} picture assumed: choose the video to get its own")
-            )
+    if motion.frame is Frame.CAMERA:
+        motion = with_camera(motion, _UNKNOWN_SIZE if reader is None else reader.source_size)
     if reader is None:
         return FilmedMotion(motion, None, None)
     length = min(motion.frames, len(reader))
@@ -52,4 +47,3 @@ def load_filmed_motion(
         motion = replace(motion.cut(0, length), notes=(*motion.notes, note))
     audio = reader.audio()
     return FilmedMotion(motion, reader.frames(range(length)), None if audio is None else {"waveform": audio[0], "sample_rate": audio[1]})
-

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..body.framing import frame_motion
-from ..types import Motion
+from ..geometry.cameras import with_camera
+from ..types import Frame, Motion
 from .drawing import draw_skeleton
 
 _LONGER_SIDE = 768  # pixels of the pictures
@@ -32,7 +33,8 @@ class MotionDifference:
         worst = by_joint.topk(min(3, len(by_joint)))
         return (
             f"{len(self.distance_m)} frames: error {self.mean_mm:.1f} mm on average, {float(self.distance_m.nan_to_num().max()) * 1000:.1f} mm at most; "
-            "largest at " + ", ".join(f"{self.names[joint]} {value:.1f} mm" for value, joint in zip(worst.values, worst.indices, strict=True))
+            "largest at "
+            + ", ".join(f"{self.names[joint]} {value:.1f} mm" for value, joint in zip(worst.values, worst.indices, strict=True))
         )
 
 
@@ -53,12 +55,15 @@ def compare_motions(first: Motion, second: Motion) -> MotionDifference:
 
 
 def draw_comparison(motion: Motion, original: Motion | None) -> Tensor:
-    """(1, T, H, W, 3): `motion` in colours over `original` in grey, seen by the original's camera or from the front.
+    """(1, T, H, W, 3): `motion` in colours over `original` in grey, seen by the original's own camera, by one of 55 degrees where it knows none, or from the front.
 
     Args:
         original: None draws `motion` alone.
     """
     shown = motion if original is None else original
+    if shown.frame is Frame.CAMERA and shown.intrinsics is None:  # as fresh tokens give it: seen by the camera that the tokenizer's data was
+        shown, motion = (with_camera(one, (_LONGER_SIDE, _LONGER_SIDE)) for one in (shown, motion))
+        original = None if original is None else shown
     rig = frame_motion(shown, views=1, image_size=(_LONGER_SIDE, _LONGER_SIDE), keep_own_camera=True)
     if original is None:
         return draw_skeleton(motion, rig)

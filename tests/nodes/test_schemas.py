@@ -52,8 +52,7 @@ def test_every_node_explains_itself(schema):
 def test_the_help_page_names_every_input_and_output(schema):
     page = (DOCS / f"{schema.node_id}.md").read_text()
     assert page.startswith(f"# {schema.display_name}\n")
-    for part in [*schema.inputs, *schema.outputs]:
-        name = getattr(part, "id", None) or part.display_name
+    for name in [*(one.id for one in schema.inputs), *(one.display_name for one in schema.outputs)]:
         assert f"`{name}`" in page, f"{name} is not explained"
     for picture in re.findall(r"!\[.*?\]\((.*?)\)", page):
         assert (DOCS / picture).is_file(), picture

@@ -1,0 +1,97 @@
+"""The pictures of the README, of the help pages and of the example workflows: `python -m motion4d.headless.pictures` draws all of them."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..core.body.demo import demo_motion
+from ..core.body.framing import frame_motion
+from ..core.body.tokens import fit_motion_length
+from ..core.maps.bone_maps import encode_depth, encode_normals, render_bone_maps
+from ..core.maps.drawing import draw_skeleton
+from ..core.types import Motion
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "web" / "docs" / "images"
+EXAMPLES = ROOT / "example_workflows"
+_QUALITY = 92
+
+
+def chosen_frames(motion: Motion, *seconds: float) -> Motion:
+    """The frames at these times, as a motion of their own."""
+    frames = [min(round(second * motion.fps), motion.frames - 1) for second in seconds]
+    parts = [motion.cut(frame, frame + 1) for frame in frames]
+    return Motion(
+        joints=torch.cat([part.joints for part in parts]), confidence=torch.cat([part.confidence for part in parts]), skeleton=motion.skeleton,
+        fps=motion.fps, frame=motion.frame, rotations=torch.cat([part.rotations for part in parts]),
+        translation=torch.cat([part.translation for part in parts]),
+    )  # fmt: skip
+
+
+def row(pictures: Tensor) -> Tensor:
+    """(N, H, W, 3) side by side -> (H, N W, 3)."""
+    return torch.cat(list(pictures), 1)
+
+
+def depth_and_normals(motion: Motion, size: tuple[int, int], *, views: int = 1, azimuth: float = 25.0) -> tuple[Tensor, Tensor]:
+    """Both maps as colour (V T, H, W, 3)."""
+    rig = frame_motion(motion, views=views, image_size=size, azimuth_deg=azimuth, elevation_deg=5.0, vertical_fov_deg=35.0, margin=1.04)
+    maps = render_bone_maps(motion, rig)
+    depth = encode_depth(maps, mode="sequence")[..., None].expand(*maps.depth.shape, 3)
+    return depth.flatten(0, 1), encode_normals(maps).flatten(0, 1)
+
+
+def skeletons(motion: Motion, size: tuple[int, int]) -> Tensor:
+    """(T, H, W, 3)."""
+    rig = frame_motion(motion, views=1, image_size=size, azimuth_deg=25.0, elevation_deg=5.0, vertical_fov_deg=35.0, margin=1.04)
+    return draw_skeleton(motion, rig)[0]
+
+
+def in_place(motion: Motion) -> Motion:
+    """Each frame over the same spot of the floor, so that pictures side by side have one size."""
+    shift = motion.translation * torch.tensor([1.0, 0.0, 1.0])
+    return Motion(
+        joints=motion.joints - shift[:, None], confidence=motion.confidence, skeleton=motion.skeleton, fps=motion.fps, frame=motion.frame,
+        rotations=motion.rotations, translation=motion.translation - shift,
+    )  # fmt: skip
+
+
+def pictures() -> dict[Path, Tensor]:
+    """Every picture (H, W, 3) in 0..1 by the file it goes to."""
+    walk, wave = demo_motion("walk", seconds=3.0), demo_motion("wave", seconds=4.0)
+    steps = in_place(chosen_frames(walk, 1.0, 1.3))
+    greeting = in_place(chosen_frames(wave, 1.6, 1.9))
+    depth, normals = depth_and_normals(steps, (384, 224))
+    around = depth_and_normals(chosen_frames(greeting, 0.0), (384, 224), views=4, azimuth=0.0)[1]
+    both = torch.stack([depth[0], normals[0], depth[1], normals[1]])
+    lines = torch.cat([skeletons(steps, (384, 224)), skeletons(greeting, (384, 224))])
+    return {
+        IMAGES / "bone_maps.jpg": row(both),
+        IMAGES / "skeleton.jpg": row(lines),
+        IMAGES / "turntable.jpg": row(around),
+        EXAMPLES / "motion_to_bone_maps.jpg": row(torch.stack([lines[0], depth[0], normals[0]])),
+        EXAMPLES / "tokens_round_trip.jpg": row(tokens_picture(walk)),
+    }
+
+
+def tokens_picture(walk: Motion) -> Tensor:
+    """Two steps and, for the thumbnail of the tokens, what four frames of each joint look like as one."""
+    clip = fit_motion_length(walk)
+    held = chosen_frames(clip, 1.0, 1.0 + 4 / clip.fps, 1.0 + 8 / clip.fps)
+    return skeletons(in_place(held), (384, 224))
+
+
+def main() -> None:
+    """Draw and write them."""
+    import cv2
+
+    for path, picture in pictures().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = (picture * 255).round().clamp(0, 255).byte().numpy()[..., ::-1]
+        cv2.imwrite(str(path), pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
