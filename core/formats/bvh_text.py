@@ -149,7 +149,7 @@ def _parse_values(lines: _Lines, tree: BvhText) -> None:
         if len(values) != width:
             raise lines.error(f"{len(values):,} values, the channels of the hierarchy need {width:,}")
         try:
-            row = np.array(values).astype(np.float64)
+            row = np.array([float(value) for value in values])
         except ValueError:
             raise lines.error("a value of the motion is no number") from None
         if not (np.abs(row) <= _FARTHEST).all():

@@ -14,7 +14,7 @@ from motion4d.core.formats import describe_motions, load_motion, load_rig, save_
 from motion4d.core.skeletons import SMPL24
 from motion4d.core.types import Frame, Motion
 
-SECONDS = 2.0
+SECONDS = 2.0  # of this process, whatever else the machine does
 
 
 def standing(frames: int = 3) -> Motion:
@@ -73,14 +73,14 @@ def test_contents_decide_over_the_suffix(files, tmp_path, kind, suffix):
 
 def attempt(path) -> None:
     """Read it; anything but success, ValueError and FileNotFoundError, or more than the time, is a failure of the reader."""
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             load_motion(path)
     except ValueError as error:
         assert str(path) in str(error)
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 QUICK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -176,10 +176,10 @@ def test_what_is_no_file(tmp_path):
 def test_a_file_of_gigabytes_is_not_read(tmp_path):
     with (tmp_path / "sparse.npz").open("wb") as file:
         file.truncate(1 << 34)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ValueError, match="at most"):
         load_motion(tmp_path / "sparse.npz")
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize(

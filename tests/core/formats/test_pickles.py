@@ -288,7 +288,7 @@ def test_a_tensor_that_is_named_many_times_is_not_copied_for_each(tmp_path):
 
 
 def test_the_number_of_steps_is_bounded(tmp_path):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ValueError, match="steps"):
         read_pickle(b"\x80\x02" + b"N" * (MAX_STEPS + 1) + b".")
-    assert time.perf_counter() - start < 4
+    assert time.process_time() - start < 4
