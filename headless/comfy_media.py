@@ -82,7 +82,9 @@ class VideoInput:
             raise ValueError("the headless runner writes 8-bit sRGB video: run this workflow in ComfyUI for other depths and colour spaces")
         parts = self.get_components()
         audio = (parts.audio["waveform"], parts.audio["sample_rate"]) if parts.audio else None
-        write_video(parts.images, path, float(parts.frame_rate), crf=_CRF if crf is None else crf, audio=audio)
+        # Whole numbers, rounded down as ComfyUI does: both then encode the same pictures.
+        pictures = ((frame * 255).clamp(0, 255).byte() for frame in parts.images)
+        write_video(pictures, path, float(parts.frame_rate), crf=_CRF if crf is None else crf, audio=audio)
 
 
 class VideoFromFile(VideoInput):

@@ -155,7 +155,8 @@ def _video_stream(container, coding: _Coding, rate: Fraction, first: np.ndarray)
     if coding.source != "gray16le":
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED
-    context.thread_type = "AUTO"
+    # PyAV's own default and so ComfyUI's: from the same frames both programs write the same packets.
+    context.thread_type = "SLICE"
     return stream
 
 

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 from motion4d.headless.cli import main
-from motion4d.headless.graph import Prompt, validate
+from motion4d.headless.graph import Prompt, sockets, validate
 from motion4d.headless.page_graph import to_api
 from motion4d.headless.registry import load_nodes
 from motion4d.headless.submit import Server, SubmitFailure, submit
@@ -225,8 +225,8 @@ def test_graph_and_api_form_of_an_example_are_the_same_workflow(object_info, exa
         given = read[name]["inputs"]
         assert {key: given[key] for key in node["inputs"]} == node["inputs"]
         # The page stores the values of optional widgets too; where the API form leaves one out, it is the default.
-        optional = object_info[node["class_type"]]["input"].get("optional", {})
+        known = sockets(object_info[node["class_type"]]["input"], given)
         for key in set(given) - set(node["inputs"]):
-            options = optional[key][1]
+            options = known[key][1]
             first = (options.get("options") or [None])[0]
             assert given[key] == options.get("default", first["key"] if isinstance(first, dict) else first), (name, key)
