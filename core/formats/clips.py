@@ -107,7 +107,7 @@ def measured_motion(
         notes = (*notes, f"{absent} of {len(track)} frames are without the person: their joints have confidence 0")
     camera = frame is Frame.CAMERA and image_size is not None
     if frame is Frame.CAMERA and not camera:
-        notes = (*notes, "picture size unknown: the motion has no camera yet")
+        notes = (*notes, "picture size unknown: the file names none")
     joints[~seen] = np.nan
     return Motion(
         joints=torch.from_numpy(joints),

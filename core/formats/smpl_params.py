@@ -112,7 +112,7 @@ def _amass_clip(table: Table) -> Clip:
 def _camera(table: Table, frames: int) -> tuple[torch.Tensor | None, ImageSize | None, tuple[str, ...]]:
     """Intrinsics, (H, W) and what was assumed, of the video that GVHMR saw."""
     if "K_fullimg" not in table:
-        return None, None, ("picture size unknown: the motion has no camera yet",)
+        return None, None, ("picture size unknown: the file names none",)
     shape = table.shape("K_fullimg")
     matrices = _numbers(table, "K_fullimg", (3, 3) if len(shape) == 2 else (frames, 3, 3)).reshape(-1, 3, 3)
     intrinsics = matrices[0].float()
