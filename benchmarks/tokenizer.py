@@ -95,9 +95,8 @@ def compare(size: str, frames: int, repeat: int) -> None:
     for part in ("encode", "decode"):
         peaks = [in_new_process(peak_bytes, size, frames, prefix + part) for prefix in ("naive ", "")]
         if None not in peaks:
-            print(
-                f"  {part + ' memory':22s} loop {peaks[0] / 1e6:7.0f} MB  here {peaks[1] / 1e6:7.0f} MB (tokens are {tokens.nbytes / 1e6:.0f} MB)"
-            )
+            naive, ours, held = peaks[0] / 1e6, peaks[1] / 1e6, tokens.nbytes / 1e6
+            print(f"  {part + ' memory':22s} loop {naive:7.0f} MB  here {ours:7.0f} MB (the tokens alone {held:.0f} MB)")
     same = float((codes.indices == indices).float().mean())
     gap = float((tokenizer.decode(tokens) - naive_decode(tokenizer, tokens)).abs().max())
     print(f"  agreement: {same:.2%} of the indices, joints to {gap:.1e} sigma")

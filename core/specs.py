@@ -32,8 +32,9 @@ class ReleasedFile:
 class ModelSpec:
     """One checkpoint.
 
-    architecture: which class builds it. config: its arguments. key_layout: layout (name), wrapper (key around the tensors), tensors (how many).
-    folder: models folder. skeleton: name in skeletons.STANDARD, or "". statistics: name -> float32 tensor, such as mean_mm and std_mm (J, 3).
+    architecture: which class builds it. config: its arguments. key_layout: layout (name), wrapper (key around the tensors) and
+    tensors (how many). folder: models folder. skeleton: name in skeletons.STANDARD, or "". statistics: name -> float32 tensor, such as
+    mean_mm (J, 3).
     """
 
     name: str
@@ -85,7 +86,10 @@ def read_spec(path: Path) -> ModelSpec:
 def missing_message(spec: ModelSpec, folder: Path | str) -> str:
     """What to tell somebody who has no file of this spec in `folder`."""
     wanted = "; ".join(f"{file.name} from huggingface.co/{file.repository} ({file.url})" for file in spec.files)
-    return f"no file of {spec.title} in {folder}: put there {wanted}; licence {spec.licence}. A .safetensors file with the same keys will do as well"
+    return (
+        f"no file of {spec.title} in {folder}: put there {wanted}; licence {spec.licence}. "
+        "A .safetensors file with the same keys will do as well"
+    )
 
 
 def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
@@ -186,7 +190,11 @@ def _differences(expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Te
 
 
 def tiny_checkpoint(spec: ModelSpec, *, seed: int = 0) -> dict[str, Tensor]:
-    """State dict of a small model with the keys of the spec's checkpoint, the same for the same seed; ValueError for an architecture that has none."""
+    """State dict of a small model with the keys of the spec's checkpoint, the same for the same seed.
+
+    Raises:
+        ValueError: an architecture without a small model.
+    """
     if spec.architecture != "motion_tokenizer":
         raise ValueError(f"{spec.name} is a {spec.architecture}: there is a tiny model for motion_tokenizer only")
     return dict(tiny_tokenizer(len(spec.statistics["mean_mm"]), seed=seed).state_dict())

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_TITLE, _ROW, _WIDGET = 30, 20, 24  # pixels of a node's title, of a socket and of a widget in ComfyUI's canvas
+_WIDTH, _TITLE, _ROW, _WIDGET = 300, 30, 20, 24  # pixels of a node, its title, a socket and a widget on ComfyUI's canvas
 _WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
 
 
@@ -26,7 +26,7 @@ class Step:
     values: dict[str, Any]
     at: tuple[int, int]
     models: list[dict[str, str]] = field(default_factory=list)
-    width: int = 300
+    room: int = 0
 
 
 @dataclass
@@ -47,11 +47,11 @@ class Workflow:
         self.notes: list[Note] = []
         self.groups: list[dict[str, Any]] = []
 
-    def add(self, id: str, kind: str, title: str, at: tuple[int, int], *, models=(), width: int = 300, **values) -> Step:
-        """Add a node; ids are given so that `--set 1.file=...` goes on meaning the same."""
+    def add(self, id: str, kind: str, title: str, at: tuple[int, int], *, models=(), room: int = 0, **values) -> Step:
+        """Add a node; ids are given so that `--set 1.file=...` goes on meaning the same. room: pixels kept free for what it shows when it has run."""
         if kind not in self.infos:
             raise ValueError(f"workflow: no node class {kind}")
-        step = Step(id, kind, title, values, at, list(models), width)
+        step = Step(id, kind, title, values, at, list(models), room)
         self.steps.append(step)
         return step
 
@@ -173,9 +173,9 @@ class Workflow:
         }
         if step.models:
             properties["models"] = step.models
-        height = _TITLE + _ROW * max(len(inputs), len(outputs)) + _WIDGET * len(widgets) + 16
+        height = _TITLE + _ROW * max(len(inputs), len(outputs)) + _WIDGET * len(widgets) + 16 + step.room
         return {
-            "id": int(step.id), "type": step.kind, "pos": list(step.at), "size": [step.width, height], "flags": {}, "order": order, "mode": 0,
+            "id": int(step.id), "type": step.kind, "pos": list(step.at), "size": [_WIDTH, height], "flags": {}, "order": order, "mode": 0,
             "inputs": inputs, "outputs": outputs, "title": step.title, "properties": properties, "widgets_values": widgets,
         }  # fmt: skip
 

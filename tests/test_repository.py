@@ -38,7 +38,10 @@ def test_requirements_are_the_packages_of_the_card_as_ranges():
 
 
 def test_the_headless_extra_brings_the_card_with_the_display_free_opencv():
-    names = {re.split(r"[<>=!~]", line)[0] for line in PROJECT["project"]["optional-dependencies"]["headless"] + PROJECT["project"]["dependencies"]}
+    names = {
+        re.split(r"[<>=!~]", line)[0]
+        for line in PROJECT["project"]["optional-dependencies"]["headless"] + PROJECT["project"]["dependencies"]
+    }
     assert CARD - {"opencv-python", "comfyui-frontend-package"} | {"opencv-python-headless"} <= names
 
 
@@ -70,7 +73,9 @@ def test_core_imports_only_downwards(path):
 
 
 def test_importing_the_library_loads_nothing_heavy():
-    modules = [".".join(("motion4d", *path.relative_to(ROOT).with_suffix("").parts)) for path in sources("core") if path.name != "__init__.py"]
+    modules = [
+        ".".join(("motion4d", *path.relative_to(ROOT).with_suffix("").parts)) for path in sources("core") if path.name != "__init__.py"
+    ]
     code = f"import sys, importlib\nfor m in {modules!r}: importlib.import_module(m)\nprint([m for m in {sorted(HEAVY)!r} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT.parent)
     assert answer.returncode == 0, answer.stderr

@@ -32,7 +32,8 @@ function addUploadButton(node, combo, suffixes) {
     };
     picker.click();
   });
-  button.serialize = false;
+  button.serialize = false; // not into the workflow file,
+  button.options.serialize = false; // nor into the prompt
 }
 
 function showReport(node, text) {

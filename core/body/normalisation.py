@@ -1,6 +1,7 @@
 """Camera-space motion and the distribution a motion tokenizer was trained on: normalisation, placement and a read-out in sigmas.
 
-MTVCrafter normalises absolute camera-space millimetres by joint and axis, so that where a person stands decides whether the tokenizer knows the motion.
+MTVCrafter normalises absolute camera-space millimetres by joint and axis, so that where a person stands decides whether the tokenizer knows
+the motion.
 """
 
 from dataclasses import dataclass, replace
@@ -77,7 +78,8 @@ def denormalise(joints: Tensor, statistics: MotionStatistics, *, fps: float, not
 class Placement:
     """One similarity for a whole clip: placed = scale * rotation x + shift.
 
-    rotation: (3, 3) to CAMERA axes. scale: above 0. shift: (3) metres, float64. frame, intrinsics and image_size: those of the motion as it was.
+    rotation: (3, 3) to CAMERA axes. scale: above 0. shift: (3) metres, float64. frame, intrinsics and image_size: those of the
+    motion as it was.
     """
 
     rotation: Tensor
@@ -100,7 +102,7 @@ class Placement:
 
 
 def standing_height(motion: Motion) -> float | None:
-    """Standing height in metres, from the median lengths of the long bones against the rest pose; None without a rest pose or any such bone."""
+    """Standing height in metres, from the median lengths of the long bones against the rest pose; None where there is neither."""
     rest = motion.skeleton.rest
     if rest is None or not motion.skeleton.bones:
         return None
@@ -200,8 +202,8 @@ def undo_placement(motion: Motion, placement: Placement) -> Motion:
 class PlacementReport:
     """Where a clip lies in the training data, in sigmas.
 
-    offset: (3) mean over joints and frames for x (right), y (down), z (away). spread: (3) standard deviation about it. largest: of all absolute values, at
-    `joint` in `frame`. stature: metres or None. warnings: empty where the clip is in distribution.
+    offset: (3) mean over joints and frames for x (right), y (down), z (away). spread: (3) standard deviation about it. largest: of all
+    absolute values, at `joint` in `frame`. stature: metres or None. warnings: empty where the clip is in distribution.
     """
 
     offset: tuple[float, float, float]
@@ -263,13 +265,13 @@ def _warnings(offset: Tensor, largest: float, height: float | None) -> tuple[str
     axis = int(offset.abs().argmax())
     if abs(float(offset[axis])) > LARGEST_OFFSET:
         found.append(
-            f"out of distribution: the clip lies {float(offset[axis]):+.1f} sigma off in {'xyz'[axis]} (known good: up to {LARGEST_OFFSET:g}); "
-            "Fit Motion to Tokenizer moves it"
+            f"out of distribution: the clip lies {float(offset[axis]):+.1f} sigma off in {'xyz'[axis]} "
+            f"(known good: up to {LARGEST_OFFSET:g}); Fit Motion to Tokenizer moves it"
         )
     elif largest > LARGEST_VALUE:
         found.append(
-            f"out of distribution: a joint is {largest:.1f} sigma off (known good: up to {LARGEST_VALUE:g}); fit the motion to the tokenizer, "
-            "or encode shorter clips if the person travels far"
+            f"out of distribution: a joint is {largest:.1f} sigma off (known good: up to {LARGEST_VALUE:g}); "
+            "fit the motion to the tokenizer, or encode shorter clips if the person travels far"
         )
     if height is not None and not 0.99 * STATURE_RANGE[0] <= height <= 1.01 * STATURE_RANGE[1]:
         found.append(

@@ -1,7 +1,8 @@
 """Editing of motion tokens, and the clip lengths they can hold.
 
-One latent frame stands for four frames. Tokens are encoded and decoded in windows whose borders count from the end of a clip, so an edit that changes the
-length also changes which neighbours a token is decoded with: what stays the same are the tokens, not the last digits of the joints.
+One latent frame stands for four frames. Tokens are encoded and decoded in windows whose borders count from the end of a clip, so an edit
+that changes the length also changes which neighbours a token is decoded with: what stays the same are the tokens, not the last digits of
+the joints.
 """
 
 from collections.abc import Callable, Sequence
@@ -87,7 +88,7 @@ def fit_motion_length(motion: Motion, mode: str = "pad") -> Motion:
 
 
 def tokens_of(codes: Quantised, *, frames: int, joints: int, spec: str, fps: float) -> MotionTokens:
-    """The tokens of one encoded clip, on the CPU; `frames` is how many of the decoded frames count, where the clip was padded at its end."""
+    """The tokens of one encoded clip, on the CPU; `frames`: how many of the decoded frames count, where the clip was padded."""
     if len(codes.indices) != 1:
         raise ValueError(f"{len(codes.indices)} clips were encoded together, expected one")
     return MotionTokens(
@@ -108,7 +109,7 @@ def describe_tokens(tokens: MotionTokens) -> str:
     ]
     if tokens.commit_loss > POOR_COMMIT_LOSS:
         lines.append(
-            f"WARNING: above {POOR_COMMIT_LOSS:g} the codes fit badly; is the motion where the tokenizer was trained (Fit Motion to Tokenizer)?"
+            f"WARNING: above {POOR_COMMIT_LOSS:g} the codes fit badly: use Fit Motion to Tokenizer, or check the capture with Inspect Motion"
         )
     return "\n".join(lines)
 
@@ -143,7 +144,10 @@ def trim(tokens: MotionTokens, start: int, stop: int) -> MotionTokens:
 
 
 def concatenate(first: MotionTokens, second: MotionTokens) -> MotionTokens:
-    """One clip after the other; where they meet, nothing is smoothed, and padding at the end of the first stays. The commitment loss is the mean over all."""
+    """One clip after the other; nothing is smoothed where they meet, and padding at the end of the first stays.
+
+    The commitment loss is the mean over all tokens.
+    """
     _check_alike(first, second, same_length=False)
     indices = torch.cat([first.indices, second.indices])
     share = len(second.indices) / len(indices)
@@ -159,12 +163,14 @@ def concatenate(first: MotionTokens, second: MotionTokens) -> MotionTokens:
 def blend(first: MotionTokens, second: MotionTokens, weight: float | Tensor, *, quantise: Quantise | None = None) -> MotionTokens:
     """Mix two clips of equal length, vector by vector.
 
-    A mixture of two codes is in general no code: its index is NO_CODE, the decoder was not trained on it, and nothing makes the result the motion halfway
-    between the two. With `quantise` each mixture becomes the nearest code, which is one the decoder knows and may be far from both.
+    A mixture of two codes is in general no code: its index is NO_CODE, the decoder was not trained on it, and nothing makes the result the
+    motion halfway between the two. With `quantise` each mixture becomes the nearest code, which is one the decoder knows and may be far
+    from both.
 
     Args:
         weight: of the second clip, 0..1: one number, or (latent frames) for a transition.
-        quantise: a tokenizer's `quantise`. The commitment loss is then that of the mixtures; without it, the weighted mean of the two clips.
+        quantise: a tokenizer's `quantise`. The commitment loss is then that of the mixtures; without it, the weighted mean of the two
+            clips.
 
     Raises:
         ValueError: clips that differ in kind or length, or a weight outside 0..1.
@@ -195,8 +201,8 @@ def blend(first: MotionTokens, second: MotionTokens, weight: float | Tensor, *, 
 def swap_joints(tokens: MotionTokens, other: MotionTokens, names: Sequence[str], *, skeleton: Skeleton = SMPL24) -> MotionTokens:
     """Take the tokens of some joints from another clip of equal length, such as the arms of one dance for the legs of another.
 
-    The encoder's kernels span several joints, so a token also knows of its neighbours in the joint order: the swap is clean for the codes, not for the
-    movement, and the joints next to the border move a little. The commitment loss is the mean of both by their share of joints.
+    The encoder's kernels span several joints, so a token also knows of its neighbours in the joint order: the swap is clean for the codes,
+    not for the movement, and the joints next to the border move a little. The commitment loss is the mean of both by their share of joints.
 
     Args:
         names: joints of `skeleton`, which lists the tokens' joints in order.

@@ -11,6 +11,10 @@ from torch import Tensor
 from .video_decoding import Cursor, Timeline, explained, scan, sound_between
 from .video_writer import write_video
 
+_BT709, _BT601, _BT2020 = 1, 5, 9  # colour matrices of swscale
+_MATRICES = {1: _BT709, 4: 4, 7: 7, 9: _BT2020, 10: _BT2020}  # from those of video tags
+_LIMITED, _FULL = 1, 2
+
 __all__ = ["VideoReader", "read_video", "write_video"]
 
 
@@ -86,9 +90,8 @@ class VideoReader:
     def _picture(self, frame, layout: str) -> Tensor:
         height, width = self.image_size[::-1] if self._timeline.turns % 2 else self.image_size
         with explained(self.path):
-            pixels = frame.to_ndarray(
-                format=layout, width=width, height=height, interpolation="AREA" if width < frame.width else "BILINEAR"
-            )
+            scaling = {"width": width, "height": height, "interpolation": "AREA" if width < frame.width else "BILINEAR"}
+            pixels = frame.to_ndarray(format=layout, **scaling, **_colors(frame, layout))
         return torch.from_numpy(np.ascontiguousarray(np.rot90(pixels, self._timeline.turns)))
 
     def frames(self, indices: Iterable[int] | None = None) -> Tensor:
@@ -113,3 +116,16 @@ class VideoReader:
         end = times[last] * unit if last < len(times) else times[-1] * unit + 1 / self.fps
         with explained(self.path):
             return sound_between(self.path, times[first] * unit, end)
+
+
+def _colors(frame, layout: str) -> dict[str, int]:
+    """What the numbers of a frame mean, spelled out: PyAV 14 does not look at its tags. Untagged video is BT.601, as players take it."""
+    if layout != "rgb24" or frame.format.is_rgb:
+        return {}
+    full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
+    return {
+        "src_colorspace": _MATRICES.get(frame.colorspace, _BT601),
+        "dst_colorspace": _BT709,
+        "src_color_range": _FULL if full else _LIMITED,
+        "dst_color_range": _FULL,
+    }

@@ -61,7 +61,9 @@ def draw_comparison(motion: Motion, original: Motion | None) -> Tensor:
         original: None draws `motion` alone.
     """
     shown = motion if original is None else original
-    if shown.frame is Frame.CAMERA and shown.intrinsics is None:  # as fresh tokens give it: seen by the camera that the tokenizer's data was
+    if (
+        shown.frame is Frame.CAMERA and shown.intrinsics is None
+    ):  # as fresh tokens give it: seen by the camera that the tokenizer's data was
         shown, motion = (with_camera(one, (_LONGER_SIDE, _LONGER_SIDE)) for one in (shown, motion))
         original = None if original is None else shown
     rig = frame_motion(shown, views=1, image_size=(_LONGER_SIDE, _LONGER_SIDE), keep_own_camera=True)

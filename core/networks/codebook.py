@@ -18,10 +18,12 @@ USAGE_CLASSES = (("unused", 0.0), ("rare", 0.5), ("regular", 2.0), ("frequent", 
 class CodebookReport:
     """A codebook, and its use by some tokens.
 
-    counts: (K) uses of each code. classes: name -> number of codes. perplexity: exp of the entropy of the use, 1 to K; NaN without tokens, as `usage` is.
-    usage: share of the codes in use. cosine_histogram: (bins) pairs of different codes by cosine similarity, over -1..1. cosine_edges: (bins + 1).
-    nearest_cosine: (K) similarity of each code to the most similar other one. norms: (K). zeros: codes of length 0, which have no direction and are left out of all
-    similarities. duplicates: codes with another one within DUPLICATE_COSINE. foreign: tokens that are no code (blends), not counted.
+    counts: (K) uses of each code. classes: name -> number of codes. perplexity: exp of the entropy of the use, 1 to K; NaN without tokens,
+    as `usage` is.
+    usage: share of the codes in use. cosine_histogram: (bins) pairs of different codes by cosine similarity, over -1..1.
+    cosine_edges: (bins + 1). nearest_cosine: (K) similarity of each code to the most similar other one. norms: (K). zeros: codes of length 0, which have no direction
+    and are left out of all similarities. duplicates: codes with another one within DUPLICATE_COSINE. foreign: tokens that are no code
+    (blends), not counted.
     """
 
     counts: Tensor
@@ -45,9 +47,8 @@ class CodebookReport:
         if self.zeros:
             lines.append(f"{self.zeros} codes are zero: they were never trained")
         if total:
-            lines.append(
-                f"{total} tokens use {round(self.usage * size)} codes ({self.usage:.1%}), perplexity {self.perplexity:.1f} of {min(size, total)} possible"
-            )
+            used, possible = int((self.counts > 0).sum()), min(size, total)
+            lines.append(f"{total} tokens use {used} codes ({self.usage:.1%}), perplexity {self.perplexity:.1f} of {possible} possible")
             lines.append("codes by use: " + ", ".join(f"{count} {name}" for name, count in self.classes.items()))
         if self.foreign:
             lines.append(f"{self.foreign} tokens are blends between codes and not counted")
@@ -120,7 +121,7 @@ def _usage_classes(counts: Tensor) -> dict[str, int]:
 
 
 def _similarities(directions: Tensor, valid: Tensor, advance: Callable[[int], None] | None) -> tuple[Tensor, Tensor]:
-    """Histogram of the cosines of all pairs, each pair once, and the largest cosine of each code to another (NaN for a code of length 0)."""
+    """Histogram of the cosines of all pairs, each once, and the largest cosine of each code to another (NaN for a zero code)."""
     size = len(directions)
     histogram = torch.zeros(HISTOGRAM_BINS, dtype=torch.float64)
     nearest = torch.full((size,), -torch.inf, device=directions.device)

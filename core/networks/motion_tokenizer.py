@@ -1,7 +1,8 @@
 """4DMoT, the tokenizer of 3D joints over time (MTVCrafter, arXiv 2505.10238, section 3.2), with the key layout of the released checkpoint.
 
-A clip is cut into windows, and each passes alone through the encoder or the decoder, whose group norms see one window at a time. Windows of equal length
-are therefore independent images and run together as a batch; only a clip whose length is no multiple of 8 has one first window of another length.
+A clip is cut into windows, and each passes alone through the encoder or the decoder, whose group norms see one window at a time. Windows of
+equal length are therefore independent images and run together as a batch; only a clip whose length is no multiple of 8 has one first window
+of another length.
 """
 
 from collections.abc import Callable
@@ -37,9 +38,9 @@ class MotionTokenizerConfig:
 class MotionCodes:
     """What encoding gives.
 
-    tokens: (B, L, C) rows of the codebook, L = latent frames x joints, frame-major. indices: (B, L) which rows. commit_loss: () mean squared difference
-    between encoder output and tokens. distance: (B, L) squared distance of each encoder output from its code. margin: (B, L) how much farther, squared, the second nearest code is
-    (infinite if there is one code only).
+    tokens: (B, L, C) rows of the codebook, L = latent frames x joints, frame-major. indices: (B, L) which rows. commit_loss: () mean
+    squared difference between encoder output and tokens. distance: (B, L) squared distance of each encoder output from its code. margin:
+    (B, L) how much farther, squared, the second nearest code is (infinite if there is one code only).
     """
 
     tokens: Tensor
@@ -91,7 +92,7 @@ class _Upsample(nn.Module):
         self.upsampler = ops.Conv1d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Double the frames of (B, C, f, J), the ends staying where they are; of an odd number the first frame is kept apart and stays one."""
+        """Double the frames of (B, C, f, J), the ends staying where they are; of an odd number the first frame stays one."""
         odd = x.shape[2] % 2
         rest = x[:, :, odd:]
         size = (2 * rest.shape[2], rest.shape[3])

@@ -1,4 +1,4 @@
-"""Rotary position tables and their use, with adjacent channels as pairs (MTVCrafter, section 3.3 and Algorithm 1; RoFormer, section 3.4)."""
+"""Rotary position tables and their use, with adjacent channels as pairs (MTVCrafter, section 3.3, Algorithm 1; RoFormer, 3.4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """A small motion tokenizer with the true keys, so that everything can run where the released weights are not at hand.
 
-It is no substitute: what it reconstructs only sways along with the motion. Its layers are random, the residual branches weak; the codebook (encoder outputs of
-random smooth motion) and the last layer of the decoder (least squares on the same motion) are fitted, so that a round trip gives a body and not noise.
+It is no substitute: what it reconstructs only sways along with the motion. Its layers are random, the residual branches weak; the codebook
+(encoder outputs of random smooth motion) and the last layer of the decoder (least squares on the same motion) are fitted, so that a round
+trip gives a body and not noise.
 """
 
 import torch

@@ -11,7 +11,13 @@ from motion4d.core.types import BoneMaps, CameraRig, Frame, Motion, MotionTokens
 
 
 def motion(**changes) -> Motion:
-    base = {"joints": SMPL24.rest.expand(3, 24, 3).clone(), "confidence": torch.ones(3, 24), "skeleton": SMPL24, "fps": 30.0, "frame": Frame.WORLD}
+    base = {
+        "joints": SMPL24.rest.expand(3, 24, 3).clone(),
+        "confidence": torch.ones(3, 24),
+        "skeleton": SMPL24,
+        "fps": 30.0,
+        "frame": Frame.WORLD,
+    }
     return Motion(**(base | changes))
 
 

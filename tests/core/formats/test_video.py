@@ -351,8 +351,8 @@ def test_flat_colours_survive(tmp_path):
     found = read_video(tmp_path / "v.mp4")[2][16::32, 16::32].reshape(-1, 3).int()
     assert (found - colors).abs().max() <= 3
     with av.open(str(tmp_path / "v.mp4")) as container:
-        frame = next(container.decode(video=0))
-        assert (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range, frame.format.name) == (1, 1, 1, 1, "yuv420p")
+        frame, tags = next(container.decode(video=0)), container.streams.video[0].codec_context
+        assert (tags.colorspace, tags.color_primaries, tags.color_trc, tags.color_range, frame.format.name) == (1, 1, 1, 1, "yuv420p")
 
 
 def test_crf_trades_size_for_quality(tmp_path):
@@ -417,7 +417,9 @@ def test_alpha_survives(tmp_path, suffix, decoder, tolerance):
         codec.extradata = container.streams.video[0].codec_context.extradata
         codec.width, codec.height = 64, 48
         for packet in container.demux(video=0):
-            found += [torch.from_numpy(frame.to_ndarray(format="rgba")) for frame in codec.decode(packet if packet.size else None)]
+            for frame in codec.decode(packet if packet.size else None):
+                pixels = frame.to_ndarray(format="rgba", src_colorspace=1, dst_colorspace=1, src_color_range=1, dst_color_range=2)
+                found.append(torch.from_numpy(pixels))
     assert len(found) == 4
     assert (torch.stack(found)[..., 3].float() / 255 - ramp).abs().max() < tolerance
     assert len(read_video(path)) == 4

@@ -51,7 +51,9 @@ def test_backgrounds_are_resized_cut_and_counted():
     fitted = fit_background(frames, (16, 12), 3)
     assert fitted.shape == (3, 16, 12, 3)
     assert torch.allclose(fit_background(frames, (8, 6), 5), frames[..., :3])
-    assert torch.allclose(fit_background(frames, (4, 3), 5), frames[..., :3].unflatten(1, (4, 2)).unflatten(3, (3, 2)).mean((2, 4)), atol=1e-6)
+    assert torch.allclose(
+        fit_background(frames, (4, 3), 5), frames[..., :3].unflatten(1, (4, 2)).unflatten(3, (3, 2)).mean((2, 4)), atol=1e-6
+    )
     assert fit_background(frames[:1], (16, 12), 30).shape[0] == 1
     assert fit_background(None, (16, 12), 3) is None
     with pytest.raises(ValueError, match="the motion 6"):
