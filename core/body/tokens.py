@@ -108,9 +108,7 @@ def describe_tokens(tokens: MotionTokens) -> str:
         f"commitment loss {tokens.commit_loss:.4f}",
     ]
     if tokens.commit_loss > POOR_COMMIT_LOSS:
-        lines.append(
-            f"WARNING: above {POOR_COMMIT_LOSS:g} the codes fit badly: use Fit Motion to Tokenizer, or check the capture with Inspect Motion"
-        )
+        lines.append(f"WARNING: above {POOR_COMMIT_LOSS:g} the codes fit badly: use Fit Motion to Tokenizer, or check the motion")
     return "\n".join(lines)
 
 
