@@ -21,9 +21,9 @@ class CodebookReport:
     counts: (K) uses of each code. classes: name -> number of codes. perplexity: exp of the entropy of the use, 1 to K; NaN without tokens,
     as `usage` is.
     usage: share of the codes in use. cosine_histogram: (bins) pairs of different codes by cosine similarity, over -1..1.
-    cosine_edges: (bins + 1). nearest_cosine: (K) similarity of each code to the most similar other one. norms: (K). zeros: codes of length 0,
-    which have no direction and are left out of all similarities. duplicates: codes with another one within DUPLICATE_COSINE. foreign: tokens that are no code
-    (blends), not counted.
+    cosine_edges: (bins + 1). nearest_cosine: (K) similarity of each code to the most similar other one. norms: (K). zeros: codes of
+    length 0, which have no direction and are left out of all similarities. duplicates: codes with another one within DUPLICATE_COSINE.
+    foreign: tokens that are no code (blends), not counted.
     """
 
     counts: Tensor
