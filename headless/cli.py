@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .graph import read_workflow, sockets, validate
+from .page_graph import to_api
 from .settings import UsageError, apply_settings
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "example_workflows"
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=summary, description=summary)
         added.set_defaults(command=function)
         if workflow:
-            added.add_argument("workflow", metavar="WORKFLOW.json", help="a workflow in API format")
+            added.add_argument("workflow", metavar="WORKFLOW.json", help="a workflow, in API format or as ComfyUI's page saves it")
             _settings(added)
         return added
 
@@ -113,7 +114,9 @@ class _Session:
         """The workflow with its settings, and everything that keeps it from running."""
         from .requirements import missing, read_requirements
 
-        prompt = read_workflow(path)
+        prompt = read_workflow(
+            path, from_page=lambda graph: to_api(graph, {name: node.GET_NODE_INFO_V1() for name, node in self.nodes.items()})
+        )
         if all(node.get("class_type") in self.nodes for node in prompt.values()):
             apply_settings(
                 prompt,
@@ -221,9 +224,10 @@ def _submit(options: argparse.Namespace) -> int:
 
     if len(options.server) > 1:
         raise UsageError("--server: one server at a time for now; start the command once for each")
-    server, prompt = Server(options.server[0]), read_workflow(options.workflow)
+    server = Server(options.server[0])
     folders = [*(options.input or [Path("input")]), EXAMPLE_INPUTS]
     try:
+        prompt = read_workflow(options.workflow, from_page=lambda graph: to_api(graph, server.json("/object_info")))
         inputs = server_inputs(server, prompt)
         apply_settings(prompt, options.set, inputs=inputs, take=server.upload)
         report = lambda state: print(f"{server.url}: {state}", file=sys.stderr)  # noqa: E731

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,13 @@ class Problem:
         return f"{place}{named}: {self.message}" + (f" ({self.details})" if self.details else "") + f" [{self.kind}]"
 
 
-def read_workflow(path: str | Path) -> Prompt:
-    """Read an API-format workflow; ValueError says what is wrong with the file, FileNotFoundError that there is none."""
+def read_workflow(path: str | Path, *, from_page: Callable[[dict], Prompt]) -> Prompt:
+    """Read a workflow in API format, or a graph as ComfyUI's page saves it, which `from_page` converts.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no workflow; names the file.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no workflow {path}")
@@ -45,7 +50,14 @@ def read_workflow(path: str | Path) -> Prompt:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a JSON file: {error}") from None
     if isinstance(prompt, dict) and isinstance(prompt.get("nodes"), list):
-        raise ValueError(f"{path} is a graph as the page saves it: export it with 'Export (API)', the runner takes the API format")
+        try:
+            return from_page(prompt)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise ValueError(
+                f"{path} is a damaged graph ({type(error).__name__}: {error}): save it again, or export it with 'Export (API)'"
+            ) from None
     if not isinstance(prompt, dict) or not all(isinstance(node, dict) for node in prompt.values()):
         raise ValueError(f'{path} is not a workflow in API format: expected {{"1": {{"class_type": ..., "inputs": ...}}, ...}}')
     for name, node in prompt.items():

@@ -98,7 +98,7 @@ class Bar:
         from tqdm import tqdm
 
         self._left = total
-        self._bar = tqdm(total=total, desc=label, file=sys.stderr, disable=quiet, dynamic_ncols=True, mininterval=0.2)
+        self._bar = tqdm(total=total, desc=label, file=sys.stderr, disable=quiet, dynamic_ncols=True, mininterval=0.2, leave=False)
 
     def advance(self, steps: int = 1) -> None:
         self._left -= steps

@@ -133,10 +133,21 @@ def test_wrong_usage_has_a_status_of_its_own(capsys, flow, arguments):
     assert (status, lines) == (2, []) and told
 
 
-def test_a_file_that_is_no_workflow_fails(capsys, here):
-    (here / "graph.json").write_text('{"nodes": [], "links": []}')
+def test_a_graph_as_the_page_saves_it_is_the_same_workflow(capsys):
+    listings = [
+        run(capsys, "validate", cli.EXAMPLES / folder / "motion_to_bone_maps.json", "--set", "2.seconds=0") for folder in ("api", ".")
+    ]
+    assert [status for status, _, _ in listings] == [1, 1]
+    assert listings[0][2] == listings[1][2] and "node 2 (Demo motion, Motion4D_MakeDemoMotion), input seconds" in listings[0][2]
+
+
+@pytest.mark.parametrize(
+    "graph", ['{"nodes": [{"id": 1, "type": "Reroute"}]}', '{"nodes": [{"id": 1}]}', '{"nodes": [1]}', '{"nodes": [], "links": [[]]}']
+)
+def test_a_graph_that_cannot_be_read_fails(capsys, here, graph):
+    (here / "graph.json").write_text(graph)
     status, _, told = run(capsys, "run", "graph.json")
-    assert status == 1 and "Export (API)" in told
+    assert status == 1 and "graph.json" in told and "Export (API)" in told
 
 
 def test_a_missing_model_is_told_before_the_run(capsys):
