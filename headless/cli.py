@@ -172,7 +172,7 @@ def _execute(session: _Session, path: Path, settings: Sequence[str]) -> int:
     bars = _Bars(session.host, len(prompt))
     ending = "stopped"
     try:
-        result = Executor(session.nodes, on_start=bars.start, on_done=bars.done).run(prompt)
+        result = Executor(session.nodes, on_start=bars.start, on_done=bars.done, remember=False).run(prompt)
         ending = "done"
     except NodeFailure as failure:
         ending = f"failed in {failure.title}"

@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,13 +44,14 @@ class Result:
 
 
 class Executor:
-    """Runs workflows of `nodes` and remembers results by what went into them, for as long as it lives.
+    """Runs workflows of `nodes`, and a node only if its result for the same inputs is not there already.
 
-    on_start(node, title), on_done(node, title): called around every node, also around one whose result is reused.
+    on_start(node, title), on_done(node, title): called around every node, also around one whose result is reused. remember: keep every result for
+    the next run; otherwise each is let go as soon as no node of the run still wants it, which is what long videos need.
     """
 
-    def __init__(self, nodes: Nodes, *, on_start: Callable = lambda *_: None, on_done: Callable = lambda *_: None):
-        self._nodes, self._on_start, self._on_done = nodes, on_start, on_done
+    def __init__(self, nodes: Nodes, *, on_start: Callable = lambda *_: None, on_done: Callable = lambda *_: None, remember: bool = True):
+        self._nodes, self._on_start, self._on_done, self._remember = nodes, on_start, on_done, remember
         self._results: dict[str, Done] = {}
 
     def run(self, prompt: Prompt) -> Result:
@@ -70,6 +72,8 @@ class Executor:
                 elif not run.ask_for_more(name):
                     self._on_start(name, title(prompt, name))
                     run.finish(name)
+                    if not self._remember:
+                        run.let_go(name)
                     self._on_done(name, title(prompt, name))
         return run.result
 
@@ -95,6 +99,8 @@ class _Run:
         self.signatures: dict[str, str] = {}
         for name in order:
             self.signatures[name] = self._signature(name)
+        # How often each result is still wanted: by the nodes that make it and by the inputs that take it.
+        self.uses = Counter([*self.signatures.values(), *(self.signatures[source] for name in order for source in self._linked(name))])
 
     def _is_lazy(self, name: str, one: str) -> bool:
         return one in self.sockets[name] and bool(self.sockets[name][one][1].get("lazy"))
@@ -127,6 +133,20 @@ class _Run:
         self.done[name] = known
         if known.ui:
             self.result.ui[name] = known.ui
+
+    def let_go(self, name: str) -> None:
+        """Forget what nobody wants any more now that `name` is done."""
+        for signature in (self.signatures[name], *(self.signatures[source] for source in self._linked(name))):
+            self.uses[signature] -= 1
+            if self.uses[signature] == 0:
+                self.results.pop(signature, None)
+                for other in self.done:
+                    if self.signatures[other] == signature:
+                        self.done[other] = Done([], {})
+
+    def _linked(self, name: str) -> list[str]:
+        """The source of every link into `name`, as often as it is linked."""
+        return [value[0] for value in self.given[name].values() if is_link(value)]
 
     def _values(self, name: str) -> dict[str, list[Any]]:
         """{input: values}; an empty list for a lazy input that nobody has asked for."""

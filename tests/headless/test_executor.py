@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import pytest
 import torch
 from comfy_api.latest import io
@@ -163,3 +166,58 @@ def test_interruption_is_not_taken_for_a_failure_of_the_node(prompt, nodes):
 
     with pytest.raises(KeyboardInterrupt):
         run(prompt(n1=("Patient", {"value": 1})), {**nodes, "Patient": Patient})
+
+
+def test_results_are_let_go_when_nobody_wants_them_any_more(prompt, nodes, runs):
+    """A chain of large results: at no time do more than two of them exist, and shared ones live until their last use."""
+    alive = weakref.WeakSet()
+
+    class Large:
+        def __init__(self, size):
+            self.size = size
+            alive.add(self)
+
+    class Grow(io.ComfyNode):
+        @classmethod
+        def define_schema(cls):
+            return io.Schema(
+                "Grow", inputs=[io.AnyType.Input("of"), io.AnyType.Input("other", optional=True)], outputs=[io.AnyType.Output()]
+            )
+
+        @classmethod
+        def execute(cls, of, other=None):
+            gc.collect()
+            most.append(len(alive))
+            return io.NodeOutput(Large(of.size + (other.size if other else 0) if isinstance(of, Large) else of))
+
+    class Size(nodes["Show"]):
+        @classmethod
+        def execute(cls, value):
+            return io.NodeOutput(ui={"text": (str(value.size),)})
+
+    most: list[int] = []
+    class_types = {**nodes, "Grow": Grow, "Size": Size}
+    chain = {f"n{number}": ("Grow", {"of": [str(number - 1), 0]}) for number in range(2, 9)}
+    flow = prompt(n1=("Grow", {"of": 1}), **chain, n9=("Grow", {"of": ["8", 0], "other": ["1", 0]}), n10=("Size", {"value": ["9", 0]}))
+    assert Executor(class_types, remember=False).run(flow).ui == {"10": {"text": ["2"]}}
+    # The first result, the one at hand, nothing else; then the two that the last one joins.
+    assert max(most) == 2
+    gc.collect()
+    assert len(alive) == 0
+    most.clear()
+    executor = Executor(class_types)
+    executor.run(flow)
+    assert max(most) == 8 and executor.run(flow).executed == []
+
+
+def test_letting_go_does_not_run_an_identical_node_again(prompt, nodes, runs):
+    flow = prompt(
+        n1=("Number", {"value": 3}),
+        n2=("Show", {"value": ["1", 0]}),
+        n3=("Number", {"value": 3}),
+        n4=("Add", {"a": ["3", 0]}),
+        n5=("Show", {"value": ["4", 0]}),
+    )
+    result = Executor(nodes, remember=False).run(flow)
+    assert result.ui == {"2": {"text": ["3"]}, "5": {"text": ["3"]}}
+    assert runs == ["Number", "Show", "Add", "Show"]
