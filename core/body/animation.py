@@ -9,6 +9,7 @@ from torch import Tensor
 from ..geometry.ik import solve_rotations
 from ..geometry.kinematics import forward
 from ..types import Animation, Frame, Motion, Skeleton
+from .measurements import bone_lengths
 
 _CAMERA_TO_WORLD = (1.0, -1.0, -1.0)  # half turn about x: y down, z forward becomes Y up, facing the camera on +Z
 _FLOOR_QUANTILE = 0.05  # of the lowest joint over time: a single frame that dips does not move the floor
@@ -43,14 +44,6 @@ def to_world(motion: Motion) -> Motion:
         image_size=None,
         notes=(*motion.notes, f"turned from camera to world axes: camera taken as level, floor {-floor.item():.3f} m below it"),
     )
-
-
-def bone_lengths(motion: Motion) -> Tensor:
-    """(J) median distance of each joint to its parent in metres; NaN for roots and for bones that are never seen."""
-    parents = torch.tensor(motion.skeleton.parents)
-    lengths = (motion.joints - motion.joints[:, parents.clamp(min=0)]).norm(dim=-1)
-    seen = motion.seen & motion.seen[:, parents.clamp(min=0)] & (parents >= 0)
-    return torch.where(seen, lengths, torch.nan).nanmedian(0).values
 
 
 def _template(motion: Motion) -> Tensor:

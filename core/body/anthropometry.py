@@ -7,8 +7,9 @@ Radii are means of ANSUR II (Natick/TR-15/007; 4082 men and 1986 women at equal 
 import torch
 from torch import Tensor
 
-from ..skeletons import REST_STATURE, SMPL24
+from ..skeletons import REST_STATURE
 from ..types import Motion, Skeleton
+from .measurements import bone_lengths, estimate_stature
 
 HEAD_TOP = (0.0, 0.17, 0.02)  # metres, from the head joint to the crown in the axes of the head
 HEAD_SECTION = (0.0857, 0.0755, 0.0973)  # breadth 151 mm, length 195 mm; the round section has the same area
@@ -55,35 +56,6 @@ def _sections() -> dict[tuple[str, str], tuple[float, float, float]]:
 
 
 BONE_SECTIONS = _sections()
-
-
-def bone_lengths(motion: Motion) -> Tensor:
-    """(J) metres from each joint to its parent: the median over the frames where both are seen; NaN for roots and bones never seen."""
-    lengths = torch.full((len(motion.skeleton.names),), torch.nan, dtype=motion.joints.dtype, device=motion.joints.device)
-    bones = motion.skeleton.bones
-    if bones:
-        child, parent = (list(ends) for ends in zip(*bones, strict=True))
-        each = (motion.joints[:, child] - motion.joints[:, parent]).norm(dim=-1)
-        each = torch.where(motion.seen[:, child] & motion.seen[:, parent], each, torch.nan)
-        lengths[child] = each.nanmedian(0).values
-    return lengths
-
-
-def estimate_stature(motion: Motion) -> float | None:
-    """Stature in metres from the median ratio of the bones to those of the rest skeleton.
-
-    Bones are matched to SMPL's by the names of their ends; missing joints are left out. None where no bone matches.
-    """
-    names, lengths = motion.skeleton.names, bone_lengths(motion)
-    rest = {
-        (SMPL24.names[parent], SMPL24.names[child]): float((SMPL24.rest[child] - SMPL24.rest[parent]).norm())
-        for child, parent in SMPL24.bones
-    }
-    ratios = [
-        float(lengths[child]) / rest[ends] for child, parent in motion.skeleton.bones if (ends := (names[parent], names[child])) in rest
-    ]
-    median = torch.tensor(ratios).nanmedian() if ratios else torch.tensor(torch.nan)
-    return float(median) * REST_STATURE if median > 0 else None
 
 
 def bone_sections(motion: Motion) -> Tensor:

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from ..shapes import check_shapes
-from ..skeletons import REST_STATURE, SMPL24
+from ..skeletons import SMPL24
 from ..types import Frame, ImageSize, Motion, Skeleton
+from .measurements import estimate_stature
 
 MM_PER_METRE = 1000.0
 STATURE_RANGE = (1.35, 2.0)  # metres; the people of the training data are taken to be adults
 LARGEST_OFFSET = 2.0  # sigmas; clips known to work stay below 1.4
 LARGEST_VALUE = 4.0  # sigmas; clips known to work stay below 3.2
-_LONG_BONE = 0.1  # metres at rest; shorter ones say little about stature
 _WORLD_TO_CAMERA = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))  # Y up, facing +Z -> y down, facing the camera
 
 
@@ -101,22 +101,6 @@ class Placement:
         return f"moved by ({shift}) m and scaled by {self.scale:.4g} to where the tokenizer was trained"
 
 
-def standing_height(motion: Motion) -> float | None:
-    """Standing height in metres, from the median lengths of the long bones against the rest pose; None where there is neither."""
-    rest = motion.skeleton.rest
-    if rest is None or not motion.skeleton.bones:
-        return None
-    child, parent = torch.tensor(motion.skeleton.bones).T
-    resting = (rest[child] - rest[parent]).norm(dim=-1).double()
-    both = motion.seen[:, child] & motion.seen[:, parent]
-    lengths = (motion.joints[:, child] - motion.joints[:, parent]).double().norm(dim=-1).cpu()
-    lengths = torch.where(both.cpu(), lengths, torch.nan).nanmedian(0).values
-    counted = (resting > _LONG_BONE) & torch.isfinite(lengths)
-    if not counted.any():
-        return None
-    return REST_STATURE * float(lengths[counted].sum() / resting[counted].sum())
-
-
 def fit_placement(motion: Motion, statistics: MotionStatistics, *, stature: bool = True) -> Placement:
     """The one shift that brings a clip closest to the training data, in sigmas squared over all seen joints.
 
@@ -144,7 +128,7 @@ def fit_placement(motion: Motion, statistics: MotionStatistics, *, stature: bool
 
 
 def _stature_scale(motion: Motion) -> float:
-    height = standing_height(motion)
+    height = estimate_stature(motion)
     if not height:
         return 1.0
     return min(max(height, STATURE_RANGE[0]), STATURE_RANGE[1]) / height
@@ -248,7 +232,7 @@ def placement_report(motion: Motion, statistics: MotionStatistics) -> PlacementR
     counted = sigmas[seen]
     worst = torch.where(seen, sigmas.abs().amax(-1), -1.0)
     frame, joint = divmod(int(worst.argmax()), len(motion.skeleton.names))
-    offset, spread, largest, height = counted.mean(0), counted.std(0, correction=0), float(worst.max()), standing_height(motion)
+    offset, spread, largest, height = counted.mean(0), counted.std(0, correction=0), float(worst.max()), estimate_stature(motion)
     return PlacementReport(
         offset=tuple(offset.tolist()),
         spread=tuple(spread.tolist()),

@@ -1,24 +1,8 @@
 """What is in a motion, in words."""
 
-import torch
-from torch import Tensor
-
 from ..types import Motion
+from .measurements import bone_distances, joint_speed
 from .normalisation import MotionStatistics, placement_report
-
-
-def joint_speed(motion: Motion) -> Tensor:
-    """(T - 1, J) metres per second between neighbouring frames; NaN where either frame lacks the joint."""
-    both = motion.seen[1:] & motion.seen[:-1]
-    speed = (motion.joints[1:] - motion.joints[:-1]).norm(dim=-1) * motion.fps
-    return torch.where(both, speed, torch.nan)
-
-
-def bone_lengths(motion: Motion) -> Tensor:
-    """(T, bones) metres, in the order of `skeleton.bones`; NaN where an end is missing."""
-    child, parent = torch.tensor(motion.skeleton.bones).T
-    both = motion.seen[:, child] & motion.seen[:, parent]
-    return torch.where(both, (motion.joints[:, child] - motion.joints[:, parent]).norm(dim=-1), torch.nan)
 
 
 def describe_motion(motion: Motion, statistics: MotionStatistics | None = None) -> str:
@@ -39,7 +23,7 @@ def describe_motion(motion: Motion, statistics: MotionStatistics | None = None) 
         low, high = motion.joints[motion.seen].aminmax(dim=0)
         lines.append("space used: " + ", ".join(f"{axis} {a:.2f} to {b:.2f} m" for axis, a, b in zip("xyz", low, high, strict=True)))
     if motion.frames > 1 and motion.skeleton.bones:
-        speed, lengths = joint_speed(motion), bone_lengths(motion)
+        speed, lengths = joint_speed(motion), bone_distances(motion)
         lines.append(f"speed: mean {float(speed.nanmean()):.2f} m/s, fastest {float(speed.nan_to_num().max()):.2f} m/s")
         drift = (lengths - lengths.nanmedian(0).values).abs()
         lines.append(

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..body.report import joint_speed
+from ..body.measurements import joint_speed
 from ..types import Motion
 from .plots import plot_lines
 

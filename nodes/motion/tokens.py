@@ -5,7 +5,7 @@ import math
 from comfy_api.latest import io, ui
 
 from ...core.body.normalisation import denormalise, normalise, undo_placement
-from ...core.body.tokens import edit_tokens, describe_tokens, fit_motion_length, tokens_of
+from ...core.body.tokens import describe_tokens, edit_tokens, fit_motion_length, tokens_of
 from ...core.maps.comparison import compare_motions, draw_comparison
 from ...core.maps.plots import plot_histogram
 from ...core.networks.codebook import inspect_codebook
@@ -87,7 +87,7 @@ class DecodeMotionTokens(io.ComfyNode):
 
     @classmethod
     def execute(cls, tokens, tokenizer, placement=None, original=None):
-        bar = host.current().progress(windows(tokens.frames))
+        bar = host.current().progress(tokens.latent_frames // 2)
         with host.on_device(tokenizer.model) as device:
             joints = tokenizer.model.decode(tokens.tokens[None].to(device), joints=tokens.joints, advance=bar.advance)
         motion = denormalise(joints[0].cpu(), tokenizer.statistics, fps=tokens.fps).cut(0, tokens.frames)

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from motion4d.core.body.animation import animation_of, bone_lengths, fill_missing, measured_skeleton, to_world
+from motion4d.core.body.animation import animation_of, fill_missing, measured_skeleton, to_world
+from motion4d.core.body.measurements import bone_lengths
 from motion4d.core.formats import load_motion
 from motion4d.core.geometry.cameras import motion_capture_intrinsics, with_camera
 from motion4d.core.geometry.kinematics import forward

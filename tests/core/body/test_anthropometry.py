@@ -4,11 +4,10 @@ import pytest
 import torch
 from motion4d.core.body.anthropometry import (
     BONE_SECTIONS,
-    bone_lengths,
     bone_sections,
-    estimate_stature,
     thickness_scale,
 )
+from motion4d.core.body.measurements import bone_lengths, estimate_stature
 from motion4d.core.skeletons import COCO17, REST_STATURE, SMPL24, SMPLX55
 from motion4d.core.types import Frame, Motion, Skeleton
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from motion4d.core.body.anthropometry import estimate_stature
 from motion4d.core.body.demo import ACTIONS, demo_motion
+from motion4d.core.body.measurements import estimate_stature
 from motion4d.core.geometry.kinematics import forward
 from motion4d.core.skeletons import SMPL24
 from motion4d.core.types import Animation, Frame

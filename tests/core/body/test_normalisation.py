@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from motion4d.core.body.measurements import estimate_stature
 from motion4d.core.body.normalisation import (
     STATURE_RANGE,
     MotionStatistics,
@@ -13,7 +14,6 @@ from motion4d.core.body.normalisation import (
     fit_placement,
     normalise,
     placement_report,
-    standing_height,
     undo_placement,
 )
 from motion4d.core.geometry.cameras import motion_capture_intrinsics
@@ -146,7 +146,7 @@ def test_people_of_unusual_stature_are_scaled(statistics, size):
     clip = walk(size=size, place=(0.0, 0.0, 2.0 * size))
     end = STATURE_RANGE[0] if size < 1 else STATURE_RANGE[1]
     placement = fit_placement(clip, statistics)
-    assert standing_height(apply_placement(clip, placement)) == pytest.approx(end, rel=1e-4)
+    assert estimate_stature(apply_placement(clip, placement)) == pytest.approx(end, rel=1e-4)
     assert fit_placement(clip, statistics, stature=False).scale == 1
 
 
@@ -157,8 +157,8 @@ def test_adults_keep_their_size(statistics, size):
 
 def test_stature_of_the_rest_pose():
     rest = replace(walk(1), joints=SMPL24.rest[None], rotations=None, translation=None)
-    assert standing_height(rest) == pytest.approx(REST_STATURE, rel=1e-6)
-    assert standing_height(replace(rest, joints=0.5 * rest.joints)) == pytest.approx(0.5 * REST_STATURE, rel=1e-6)
+    assert estimate_stature(rest) == pytest.approx(REST_STATURE, rel=1e-6)
+    assert estimate_stature(replace(rest, joints=0.5 * rest.joints)) == pytest.approx(0.5 * REST_STATURE, rel=1e-6)
 
 
 def with_gaps(clip):

@@ -1,7 +1,8 @@
 """The report on a motion says what is true of it."""
 
 import torch
-from motion4d.core.body.report import describe_motion, joint_speed
+from motion4d.core.body.measurements import joint_speed
+from motion4d.core.body.report import describe_motion
 from motion4d.core.skeletons import SMPL24
 from motion4d.core.types import Frame, Motion
 
