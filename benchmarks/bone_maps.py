@@ -2,12 +2,8 @@
 
 import argparse
 import math
-import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,6 +13,7 @@ from ..core.geometry.cameras import orbit_rig
 from ..core.maps import bone_maps
 from ..core.skeletons import SMPL24
 from ..core.types import CameraRig, Frame, Motion
+from .measures import best_seconds, high_water, in_new_process
 
 
 def naive_bone_maps(motion: Motion, rig: CameraRig) -> tuple[np.ndarray, np.ndarray]:
@@ -73,41 +70,24 @@ def standing_figure(frames: int, size: int) -> tuple[Motion, CameraRig]:
     return motion, orbit_rig([20.0], radius=2.7, image_size=(size, size), focal_px=1.25 * size, target=(0.0, 0.86, 0.0))
 
 
-def _best(run: Callable[[], object], repeat: int) -> float:
-    times = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def _high_water() -> int:
-    """Peak resident bytes of this process."""
-    status = Path("/proc/self/status")  # the system call below also counts the parent of a new process
-    if status.exists():
-        return 1024 * next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
 def _peak_bytes(engine: str, frames: int, size: int) -> int:
     """Growth of the process's peak memory while it renders; run in a process of its own."""
     motion, rig = standing_figure(frames, size)
-    bone_maps.render_bone_maps(*standing_figure(1, 64), engine=engine)
-    before = _high_water()
+    bone_maps.render_bone_maps(*standing_figure(1, 64))
+    before = high_water()
+    if engine == "naive":
+        naive_bone_maps(motion, rig)
+        return high_water() - before
     maps = bone_maps.render_bone_maps(motion, rig, engine=engine)
     for part in (maps.depth, maps.normal, maps.mask):
         part.sum()  # pages of the background that the renderer never touched count as well
-    return _high_water() - before
+    return high_water() - before
 
 
 def _measure_peak(engine: str, frames: int, size: int) -> str:
-    if sys.platform == "win32":
+    peak = in_new_process(_peak_bytes, engine, frames, size)
+    if peak is None:
         return "peak memory not measured on Windows"
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        peak = pool.submit(_peak_bytes, engine, frames, size).result()
     output = frames * size * size * 17  # depth, normal and mask
     return f"peak memory {peak / 1e6:.0f} MB, {peak / output:.2f} of the output's {output / 1e6:.0f} MB"
 
@@ -134,14 +114,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     count = len(motion.skeleton.bones) + 1
     print(f"{count} ellipsoids x {options.frames} frames at {options.size}x{options.size}, depth and normal, CPU, best of {options.repeat}")
     for engine in ("numpy", "torch"):
-        best = _best(lambda engine=engine: bone_maps.render_bone_maps(motion, rig, engine=engine), options.repeat)
+        best = best_seconds(lambda engine=engine: bone_maps.render_bone_maps(motion, rig, engine=engine), options.repeat)
         print(f"  {engine:6} {best:7.3f} s   {_measure_peak(engine, options.frames, options.size)}")
     frames = min(options.naive_frames, options.frames)
     start = time.perf_counter()
     few = standing_figure(frames, options.size)
     naive = naive_bone_maps(*few)
     seconds = (time.perf_counter() - start) * options.frames / frames
-    print(f"  naive  {seconds:7.3f} s   dense float64, extrapolated from {frames} frames")
+    print(
+        f"  naive  {seconds:7.3f} s   {_measure_peak('naive', frames, options.size)}; dense float64, {frames} frames, the time extrapolated"
+    )
     print(f"  {_deviation(*few, naive)}")
 
 
