@@ -27,6 +27,12 @@ class ComfyUI:
     url: str
     base: Path
 
+    @property
+    def is_modern(self) -> bool:
+        """Whether it is ComfyUI 0.33 or later, whose core nodes the stand-ins and the example graphs follow."""
+        version = self.json("/system_stats")["system"]["comfyui_version"]
+        return tuple(int(part) for part in version.split(".")[:2]) >= (0, 33)
+
     def json(self, path: str):
         with urllib.request.urlopen(self.url + path, timeout=60) as answer:
             return json.load(answer)

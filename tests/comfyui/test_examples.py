@@ -30,12 +30,12 @@ def assert_same_arrays(ours: Path, theirs: Path) -> None:
                 np.testing.assert_array_equal(first[key], second[key], err_msg=key)
 
 
-def assert_same_frames(ours: Path, theirs: Path) -> None:
+def assert_same_frames(ours: Path, theirs: Path, *, at_least_db: float) -> None:
     first, second = (read_video(path) for path in (ours, theirs))
     assert (len(first), first.image_size, first.fps) == (len(second), second.image_size, second.fps)
     error = (first.frames() - second.frames()).square().mean(dim=(1, 2, 3)).clamp(min=1e-12)
     worst = float((-10 * error.log10()).min())
-    assert worst >= 40, f"{ours.name}: the least alike frames differ by {worst:.1f} dB"
+    assert worst >= at_least_db, f"{ours.name}: the least alike frames differ by {worst:.1f} dB"
 
 
 def test_both_hosts_give_the_same(comfyui, same_folders, example, tmp_path, capsys):
@@ -43,6 +43,7 @@ def test_both_hosts_give_the_same(comfyui, same_folders, example, tmp_path, caps
     status = main(["run", str(example), "--output", str(here), "--models", str(comfyui.base / "models")])
     told = capsys.readouterr()
     assert status == 0, told.err
+    # Before 0.33 ComfyUI encoded other shades (BT.601, untagged): two lossy copies of the same pictures, not the same copy.
     ours = by_name([Path(line) for line in told.out.splitlines()], here)
     theirs = by_name(submit(json.loads(example.read_text(encoding="utf-8")), Server(comfyui.url), there, poll=0.2, timeout=300), there)
     assert set(ours) == set(theirs) and ours
@@ -51,7 +52,7 @@ def test_both_hosts_give_the_same(comfyui, same_folders, example, tmp_path, caps
         if path.suffix == ".npz":
             assert_same_arrays(path, theirs[name])
         elif path.suffix == ".mp4":
-            assert_same_frames(path, theirs[name])
+            assert_same_frames(path, theirs[name], at_least_db=40 if comfyui.is_modern else 38)
         elif path.suffix == ".bvh":
             first, second = load_motion(path), load_motion(theirs[name])
             np.testing.assert_allclose(first.joints.numpy(), second.joints.numpy(), atol=1e-5)
