@@ -130,7 +130,8 @@ class ComfyHost:
         import folder_paths
 
         _register(folder_paths, folder)
-        return [name for name in folder_paths.get_filename_list(folder) if name.lower().endswith(tuple(suffixes))]
+        found = (name.replace(os.sep, "/") for name in folder_paths.get_filename_list(folder))  # as workflows from other systems write them
+        return [name for name in found if name.lower().endswith(tuple(suffixes))]
 
     def model_file(self, folder, name):
         import folder_paths

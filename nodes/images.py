@@ -1,13 +1,13 @@
 """Between the layouts of `core` (V, T, H, W, ...) and of ComfyUI (IMAGE (B, H, W, 3) in 0..1, MASK (B, H, W)); views follow each other."""
 
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import Tensor
 
 
 def grey_to_colour(pictures: Tensor) -> Tensor:
-    """(V, T, H, W) -> (V, T, H, W, 3)."""
-    return repeat(pictures, "v t h w -> v t h w c", c=3)
+    """(V, T, H, W) -> (V, T, H, W, 3), three views of the same memory."""
+    return pictures[..., None].expand(*pictures.shape, 3)
 
 
 def to_images(pictures: Tensor) -> Tensor:
