@@ -40,7 +40,7 @@ def _check_skeleton(motion: Motion, statistics: MotionStatistics) -> None:
     if motion.skeleton.names != statistics.skeleton.names:
         raise ValueError(
             f"the motion has {len(motion.skeleton.names)} joints ({', '.join(motion.skeleton.names[:3])}, ...), this tokenizer expects "
-            f"{len(statistics.skeleton.names)} ({', '.join(statistics.skeleton.names[:3])}, ...): convert the motion to that skeleton"
+            f"{len(statistics.skeleton.names)} ({', '.join(statistics.skeleton.names[:3])}, ...): load a motion of that skeleton"
         )
 
 
@@ -57,7 +57,7 @@ def normalise(motion: Motion, statistics: MotionStatistics) -> Tensor:
         frames = (~motion.seen).any(1).nonzero()[:, 0]
         raise ValueError(
             f"{int((~motion.seen).sum())} joint positions are missing in {len(frames)} frames, the first is frame {int(frames[0])}: "
-            "fill the gaps before encoding"
+            "switch fill_gaps of Fit Motion to Tokenizer on, or cut the clip"
         )
     return _sigmas(motion.joints, statistics).float()
 

@@ -17,6 +17,7 @@ from ..types import Motion, MotionTokens, Skeleton
 
 SHORTEST = 8  # frames, and two latent frames
 NO_CODE = -1  # index of a vector that is no row of the codebook
+LENGTHS = ("pad", "trim", "refuse")
 OPERATIONS = ("trim", "concatenate", "blend", "swap_joints")
 POOR_COMMIT_LOSS = 0.1  # the authors' own mark in the released inference script
 
@@ -56,8 +57,8 @@ def fit_length(frames: int, mode: str = "pad") -> int:
     Raises:
         ValueError: an unknown mode, a refused length, or a clip too short to trim.
     """
-    if mode not in ("pad", "trim", "refuse"):
-        raise ValueError(f"mode is '{mode}', expected pad, trim or refuse")
+    if mode not in LENGTHS:
+        raise ValueError(f"mode is '{mode}', expected one of {', '.join(LENGTHS)}")
     if frames < 1:
         raise ValueError(f"the clip has {frames} frames, expected at least 1")
     if exact_length(frames):

@@ -151,7 +151,7 @@ def check_camera(motion: Motion, rig: CameraRig) -> None:
     if not (same and torch.allclose(own.intrinsics, rig.intrinsics.to(own.intrinsics), rtol=1e-3)):
         raise ValueError(
             "the motion is in the axes of the camera that filmed it, and these are other cameras: use its own camera "
-            "(leave the cameras unconnected, or switch keep_own_camera on), or convert the motion to world axes first"
+            "(leave the cameras unconnected, or switch keep_own_camera on)"
         )
 
 

@@ -14,7 +14,7 @@ def fit_background(frames: Tensor | None, image_size: ImageSize, count: int) -> 
     """
     if frames is None:
         return None
-    if len(frames) not in (1, *range(count, len(frames) + 1)):
+    if len(frames) != 1 and len(frames) < count:
         raise ValueError(f"the background has {len(frames)} frames, the motion {count}: give one frame, or one for each")
     import cv2
 

@@ -11,6 +11,7 @@ from ..types import BoneMaps, CameraRig, Motion
 from .ellipsoids import Ellipsoids, body_ellipsoids
 from .raster import Spans, fill_numpy, fill_torch, ray_lengths, trace_spans
 
+DEPTH_MODES = ("root", "sequence")
 _CHUNK_PIXELS = 1 << 23  # pixels of the images drawn together: bounds the memory beyond the output
 
 
@@ -21,7 +22,7 @@ def render_bone_maps(
     virtual_leaves: bool = True,
     device: torch.device | str | None = None,
     engine: str = "auto",
-    on_frame: Callable[[int], None] | None = None,
+    advance: Callable[[int], None] | None = None,
 ) -> BoneMaps:
     """Draw every bone of a motion as an ellipsoid, exactly, with each camera.
 
@@ -32,7 +33,7 @@ def render_bone_maps(
         virtual_leaves: also draw the head above the head joint.
         device: where the pixels are computed; the maps come back on the CPU.
         engine: "numpy" (the CPU), "torch" (any device) or "auto", which takes numpy on the CPU and torch elsewhere. Both draw the same picture.
-        on_frame: called with the number of images (views x frames) drawn since the last call; what it raises ends the work.
+        advance: called with the number of images (views x frames) drawn since the last call; what it raises ends the work.
 
     Raises:
         ValueError: a motion in CAMERA axes with cameras that are not its own, or an unknown engine.
@@ -62,8 +63,8 @@ def render_bone_maps(
             fill_numpy(spans, rays.numpy().reshape(-1), *(target.numpy() for target in targets))
         else:
             _fill_on(device, spans, rays, targets)
-        if on_frame is not None:
-            on_frame(len(views[part]))
+        if advance is not None:
+            advance(len(views[part]))
     return BoneMaps(depth=depth, normal=normal, mask=mask, root_distance=_root_distance(motion, rig))
 
 
@@ -94,8 +95,8 @@ def encode_depth(maps: BoneMaps, *, span_m: float = 1.25, mode: str = "root") ->
     Raises:
         ValueError: an unknown mode, or a span of 0 or less.
     """
-    if mode not in ("root", "sequence"):
-        raise ValueError(f"mode is '{mode}', expected 'root' or 'sequence'")
+    if mode not in DEPTH_MODES:
+        raise ValueError(f"mode is '{mode}', expected one of {', '.join(DEPTH_MODES)}")
     if not span_m > 0:
         raise ValueError(f"span_m is {span_m}, expected metres above 0")
     if mode == "root" and maps.root_distance is not None:

@@ -1,6 +1,6 @@
 """Two motions of the same clip, one drawn over the other, and the distance between them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -55,20 +55,17 @@ def compare_motions(first: Motion, second: Motion) -> MotionDifference:
 
 
 def draw_comparison(motion: Motion, original: Motion | None) -> Tensor:
-    """(1, T, H, W, 3): `motion` in colours over `original` in grey, seen by the original's own camera, by one of 55 degrees where it knows none, or from the front.
+    """(1, T, H, W, 3): `motion` in colours over `original` in grey (alone, if that is None).
 
-    Args:
-        original: None draws `motion` alone.
+    Both are seen from the front, or, in camera space, by the original's own camera (one of 55 degrees where it knows none).
     """
     shown = motion if original is None else original
-    if (
-        shown.frame is Frame.CAMERA and shown.intrinsics is None
-    ):  # as fresh tokens give it: seen by the camera that the tokenizer's data was
-        shown, motion = (with_camera(one, (_LONGER_SIDE, _LONGER_SIDE)) for one in (shown, motion))
-        original = None if original is None else shown
+    if shown.frame is Frame.CAMERA:
+        shown = with_camera(shown, (_LONGER_SIDE, _LONGER_SIDE))
+        motion = replace(motion, intrinsics=shown.intrinsics, image_size=shown.image_size)
     rig = frame_motion(shown, views=1, image_size=(_LONGER_SIDE, _LONGER_SIDE), keep_own_camera=True)
     if original is None:
         return draw_skeleton(motion, rig)
-    length = min(motion.frames, original.frames)
-    grey = draw_skeleton(original.cut(0, length), rig) @ torch.tensor(_LUMINANCE)
+    length = min(motion.frames, shown.frames)
+    grey = draw_skeleton(shown.cut(0, length), rig) @ torch.tensor(_LUMINANCE)
     return draw_skeleton(motion.cut(0, length), rig, background=(_FADED * grey)[..., None].expand(*grey.shape, 3))

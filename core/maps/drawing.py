@@ -1,6 +1,6 @@
 """Skeletons drawn into pictures, and pictures laid over frames."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from ..geometry.cameras import check_camera
 from ..types import CameraRig, Motion, Skeleton
 
+STYLES = ("motion4d", "mtvcrafter")
 _NEAR = 0.05  # metres: joints nearer to the camera plane are not drawn
 _SHIFT = 4  # coordinates go to OpenCV in 1/16 pixel
 _LEFT, _RIGHT, _MIDDLE = (255, 138, 92), (64, 196, 232), (236, 234, 226)  # warm left, cool right, pale trunk
@@ -38,7 +39,7 @@ def draw_skeleton(
     *,
     background: Tensor | None = None,
     style: str = "motion4d",
-    on_frame: Callable[[int], None] | None = None,
+    advance: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Draw the bones and joints of a motion with each camera.
 
@@ -46,7 +47,7 @@ def draw_skeleton(
         background: frames in 0..1 of the rig's image size, (T, H, W, 3), (1, H, W, 3) or (V, T, H, W, 3); None: a plain dark one.
         style: "motion4d", warm on the left side of the body and cool on its right, near over far; or "mtvcrafter", the thin coloured lines on which the
             reference MTVCrafter was trained (SMPL24 only).
-        on_frame: called with 1 after each picture; what it raises ends the work.
+        advance: called with 1 after each picture; what it raises ends the work.
 
     Returns:
         (V, T, H, W, 3) in 0..1. Missing joints and those behind a camera are left out, with their bones.
@@ -55,15 +56,15 @@ def draw_skeleton(
         ValueError: cameras foreign to a motion in CAMERA axes, a background of another size, an unknown style, or one that does not fit the skeleton.
     """
     check_camera(motion, rig)
-    if style not in ("motion4d", "mtvcrafter"):
-        raise ValueError(f"style is '{style}', expected 'motion4d' or 'mtvcrafter'")
+    if style not in STYLES:
+        raise ValueError(f"style is '{style}', expected one of {', '.join(STYLES)}")
     if style == "mtvcrafter" and len(motion.skeleton.names) != 24:
         raise ValueError(f"the style 'mtvcrafter' draws SMPL's 24 joints, the motion has {len(motion.skeleton.names)}: use 'motion4d'")
     pixels, depth = (part.detach().cpu().double().numpy() for part in rig.project(motion.joints))
     shown = motion.seen.cpu().numpy() & (np.nan_to_num(depth) > _NEAR)
     pictures = torch.empty(rig.views, motion.frames, *rig.image_size, 3)
     plain = None if background is not None else _plain_background(rig.image_size, style)
-    frames = None if background is None else _as_views(background, rig, motion.frames)
+    frames = None if background is None else _as_views(background, (rig.views, motion.frames, *rig.image_size, 3))
     for view in range(rig.views):
         focal = float(rig.intrinsics[view, 0, 0])
         for frame in range(motion.frames):
@@ -73,8 +74,8 @@ def draw_skeleton(
             else:
                 _draw_bones(canvas, motion.skeleton, pixels[view, frame], depth[view, frame], shown[view, frame], focal)
             pictures[view, frame] = torch.from_numpy(canvas)
-            if on_frame is not None:
-                on_frame(1)
+            if advance is not None:
+                advance(1)
     return pictures.div_(255)
 
 
@@ -95,14 +96,8 @@ def overlay(images: Tensor, background: Tensor, mask: Tensor, *, opacity: float 
         raise ValueError(f"opacity is {opacity}, expected 0..1")
     if images.dim() != 5 or mask.shape != images.shape[:-1]:
         raise ValueError(f"images {tuple(images.shape)} and mask {tuple(mask.shape)}: expected (V, T, H, W, 3) and (V, T, H, W)")
-    background = background if background.dim() == 5 else background[None]
-    sizes = zip(background.shape, images.shape, strict=True) if background.dim() == 5 else [(0, 1)]
-    if any(have not in (1, want) for have, want in sizes) or background.shape[2:] != images.shape[2:]:
-        raise ValueError(
-            f"the background is {tuple(background.shape)}, the pictures {tuple(images.shape)}: resize it and match the number of frames"
-        )
     weight = (mask.to(images) * opacity)[..., None]
-    return torch.lerp(background.to(images).expand_as(images), images, weight)
+    return torch.lerp(_as_views(background.to(images), images.shape), images, weight)
 
 
 def _plain_background(image_size: tuple[int, int], style: str) -> np.ndarray:
@@ -113,13 +108,13 @@ def _plain_background(image_size: tuple[int, int], style: str) -> np.ndarray:
     return np.broadcast_to(np.round((1 - fade) * _TOP + fade * np.array(_BOTTOM)), (height, width, 3)).astype(np.uint8)
 
 
-def _as_views(background: Tensor, rig: CameraRig, frames: int) -> Tensor:
+def _as_views(background: Tensor, wanted: Sequence[int]) -> Tensor:
     """Background (V, T, H, W, 3), expanded from fewer views and from a single frame."""
     stack = background if background.dim() == 5 else background[None]
-    wanted = (rig.views, frames, *rig.image_size, 3)
-    if stack.dim() != 5 or stack.shape[2:] != wanted[2:] or stack.shape[0] not in (1, rig.views) or stack.shape[1] not in (1, frames):
+    views, frames, height, width, _ = wanted
+    if stack.dim() != 5 or stack.shape[2:] != wanted[2:] or stack.shape[0] not in (1, views) or stack.shape[1] not in (1, frames):
         raise ValueError(
-            f"the background is {tuple(background.shape)}, expected {frames} frames (or 1) of {wanted[2]}x{wanted[3]} pixels: "
+            f"the background is {tuple(background.shape)}, expected {frames} frames (or 1) of {height}x{width} pixels: "
             "give the cameras the size of the background, and as many frames as the motion has"
         )
     return stack.expand(wanted)

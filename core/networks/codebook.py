@@ -69,7 +69,7 @@ def inspect_codebook(codebook: Tensor, indices: Tensor | None = None, *, advance
 
     Args:
         codebook: (K, C). indices: any shape, the codes some clips use, -1 for tokens that are none; None leaves the use empty.
-        advance: called with the number of codes compared so far in each step, K in all.
+        advance: called with the number of codes compared since the last call, K in all.
 
     Raises:
         ValueError: not a table, NaN in it, or an index outside it.

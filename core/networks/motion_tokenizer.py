@@ -243,7 +243,7 @@ class MotionTokenizer(nn.Module):
                 indices[part] = index
                 chosen.copy_(codes)
         shape = vectors.shape[:2]
-        loss = distance.double().mean().float() / self.config.code_dim
+        loss = distance.cpu().double().mean().float() / self.config.code_dim
         return MotionCodes(vectors, indices.view(shape), loss, distance.view(shape), margin.view(shape))
 
 

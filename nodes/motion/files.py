@@ -2,7 +2,7 @@
 
 from comfy_api.latest import Types, io
 
-from ...core.formats import motion_as_glb, save_motion
+from ...core.formats import WRITE_SUFFIXES, motion_as_glb, save_motion
 from .. import host, sockets
 
 
@@ -23,7 +23,7 @@ class SaveMotion(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "format",
-                    options=["npz", "bvh", "glb"],
+                    options=[suffix[1:] for suffix in WRITE_SUFFIXES],
                     default="npz",
                     tooltip="npz keeps everything; BVH and GLB hold rotations of a rest pose.",
                 ),

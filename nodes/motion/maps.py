@@ -4,8 +4,8 @@ from comfy_api.latest import io
 
 from ...core.geometry.cameras import own_camera
 from ...core.maps.backgrounds import fit_background
-from ...core.maps.bone_maps import encode_depth, encode_normals, render_bone_maps
-from ...core.maps.drawing import draw_skeleton, overlay
+from ...core.maps.bone_maps import DEPTH_MODES, encode_depth, encode_normals, render_bone_maps
+from ...core.maps.drawing import STYLES, draw_skeleton, overlay
 from .. import host, sockets
 from ..images import beside, grey_to_colour, to_images, to_masks
 
@@ -37,7 +37,7 @@ class RenderBoneMaps(io.ComfyNode):
                 _cameras_input(),
                 io.Combo.Input(
                     "depth_range",
-                    options=["root", "sequence"],
+                    options=list(DEPTH_MODES),
                     default="root",
                     tooltip="root: metric, centred on the pelvis of the first frame, free of flicker. sequence: from the nearest to the farthest point of all frames.",
                 ),
@@ -68,7 +68,7 @@ class RenderBoneMaps(io.ComfyNode):
     def execute(cls, motion, depth_range, span, virtual_leaves, opacity, cameras=None, background=None):
         cameras = own_camera(motion) if cameras is None else cameras
         bar = host.current().progress(cameras.views * motion.frames)
-        maps = render_bone_maps(motion, cameras, virtual_leaves=virtual_leaves, device=host.current().device(), on_frame=bar.advance)
+        maps = render_bone_maps(motion, cameras, virtual_leaves=virtual_leaves, device=host.current().device(), advance=bar.advance)
         depth, normals = grey_to_colour(encode_depth(maps, span_m=span, mode=depth_range)), encode_normals(maps)
         behind = fit_background(background, cameras.image_size, motion.frames)
         preview = beside(
@@ -91,7 +91,7 @@ class DrawSkeleton(io.ComfyNode):
                 _cameras_input(),
                 io.Combo.Input(
                     "style",
-                    options=["motion4d", "mtvcrafter"],
+                    options=list(STYLES),
                     default="motion4d",
                     tooltip="motion4d: left and right in their own colours. mtvcrafter: the drawing of the reference implementation.",
                 ),
@@ -104,4 +104,5 @@ class DrawSkeleton(io.ComfyNode):
     def execute(cls, motion, style, cameras=None, background=None):
         cameras = own_camera(motion) if cameras is None else cameras
         behind = fit_background(background, cameras.image_size, motion.frames)
-        return io.NodeOutput(to_images(draw_skeleton(motion, cameras, background=behind, style=style)))
+        bar = host.current().progress(cameras.views * motion.frames)
+        return io.NodeOutput(to_images(draw_skeleton(motion, cameras, background=behind, style=style, advance=bar.advance)))

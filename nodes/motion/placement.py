@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io, ui
 
+from ...core.body.animation import fill_missing
 from ...core.body.normalisation import apply_placement, fit_placement, placement_report
 from .. import sockets
 
@@ -22,20 +23,25 @@ class FitMotionToTokenizer(io.ComfyNode):
                 io.Boolean.Input(
                     "fit_stature", default=True, tooltip="Also scale very small or very tall people to the stature of the training data."
                 ),
+                io.Boolean.Input(
+                    "fill_gaps",
+                    default=True,
+                    tooltip="Bridge missing joints by straight lines in time, as tokens need every joint; the report tells which.",
+                ),
             ],
             outputs=[
                 sockets.Motion.Output(display_name="motion", tooltip="In camera space, where the tokenizer expects it."),
                 sockets.Placement.Output(display_name="placement", tooltip="For Decode Motion Tokens, to move the result back."),
                 io.String.Output(
                     display_name="report",
-                    tooltip="Distance from the training data in sigmas, before and after, with a warning if it is large.",
+                    tooltip="Distance from the training data in sigmas, with a warning if it is large.",
                 ),
             ],
         )
 
     @classmethod
-    def execute(cls, motion, tokenizer, fit_stature):
+    def execute(cls, motion, tokenizer, fit_stature, fill_gaps):
         placement = fit_placement(motion, tokenizer.statistics, stature=fit_stature)
-        placed = apply_placement(motion, placement)
-        report = placement_report(placed, tokenizer.statistics).text()
+        placed = apply_placement(fill_missing(motion) if fill_gaps else motion, placement)
+        report = "\n".join([placement_report(placed, tokenizer.statistics).text(), *placed.notes])
         return io.NodeOutput(placed, placement, report, ui=ui.PreviewText(report))

@@ -5,7 +5,7 @@ import math
 from comfy_api.latest import io, ui
 
 from ...core.body.normalisation import denormalise, normalise, undo_placement
-from ...core.body.tokens import describe_tokens, edit_tokens, fit_motion_length, tokens_of
+from ...core.body.tokens import LENGTHS, OPERATIONS, describe_tokens, edit_tokens, fit_motion_length, tokens_of
 from ...core.maps.comparison import compare_motions, draw_comparison
 from ...core.maps.plots import plot_histogram
 from ...core.networks.codebook import inspect_codebook
@@ -28,7 +28,7 @@ class EncodeMotionTokens(io.ComfyNode):
                 sockets.Tokenizer.Input("tokenizer", tooltip="From Load Motion Tokenizer."),
                 io.Combo.Input(
                     "length",
-                    options=["pad", "trim", "refuse"],
+                    options=list(LENGTHS),
                     default="pad",
                     tooltip="Clips of 8k or 8k + 1 frames come back from their tokens at their own length. Others are padded by holding the last frame, trimmed, or refused.",
                 ),
@@ -111,7 +111,7 @@ class EditMotionTokens(io.ComfyNode):
                 sockets.MotionTokens.Input("tokens", tooltip="The clip to change."),
                 io.Combo.Input(
                     "operation",
-                    options=["trim", "concatenate", "blend", "swap_joints"],
+                    options=list(OPERATIONS),
                     default="trim",
                     tooltip="All but trim need `other`.",
                 ),
@@ -170,9 +170,10 @@ class InspectCodebook(io.ComfyNode):
 
     @classmethod
     def execute(cls, tokenizer, tokens=None):
-        codebook = tokenizer.model.vq.codebook
-        bar = host.current().progress(len(codebook))
-        found = inspect_codebook(codebook, None if tokens is None else tokens.indices, advance=bar.advance)
+        bar = host.current().progress(tokenizer.model.config.codebook_size)
+        with host.on_device(tokenizer.model):
+            codebook = tokenizer.model.vq.codebook
+            found = inspect_codebook(codebook, None if tokens is None else tokens.indices, advance=bar.advance)
         plot = plot_histogram(
             found.cosine_histogram, found.cosine_edges, title="Cosine similarity of codes", x_label="cosine", y_label="pairs"
         )

@@ -22,6 +22,7 @@ from motion4d.nodes.motion.tokens import DecodeMotionTokens, EditMotionTokens, E
 ORBIT = {
     "views": 2, "azimuth": 0.0, "arc": 360.0, "elevation": 5.0, "fov": 40.0, "margin": 1.15, "width": 96, "height": 128, "keep_own_camera": True,
 }  # fmt: skip
+FIT = {"fit_stature": True, "fill_gaps": True}
 MAPS = {"depth_range": "root", "span": 1.25, "virtual_leaves": True, "opacity": 0.8}
 LOAD = {"clip": 0, "person": 0, "fps": 0.0, "video": "none", "max_side": 256}
 
@@ -168,7 +169,7 @@ def test_a_motion_comes_with_its_video_frame_by_frame(host, filmed):
 
 
 def test_motion_to_tokens_and_back_ends_where_it_began(host, walk, tokenizer):
-    placed, placement, report = run(FitMotionToTokenizer, motion=walk, tokenizer=tokenizer, fit_stature=True)
+    placed, placement, report = run(FitMotionToTokenizer, motion=walk, tokenizer=tokenizer, **FIT)
     assert placed.frame is Frame.CAMERA and "sigma" in report
     tokens, report = run(EncodeMotionTokens, motion=placed, tokenizer=tokenizer, length="pad")
     assert tokens.frames == walk.frames == 16 and tokens.latent_frames == 4 and "96 tokens" in report
@@ -183,7 +184,7 @@ def test_motion_to_tokens_and_back_ends_where_it_began(host, walk, tokenizer):
 
 
 def test_tokens_of_any_length_come_back_at_it_or_are_refused(host, walk, tokenizer):
-    placed, *_ = run(FitMotionToTokenizer, motion=walk.cut(0, 13), tokenizer=tokenizer, fit_stature=True)
+    placed, *_ = run(FitMotionToTokenizer, motion=walk.cut(0, 13), tokenizer=tokenizer, **FIT)
     tokens, _ = run(EncodeMotionTokens, motion=placed, tokenizer=tokenizer, length="pad")
     assert run(DecodeMotionTokens, tokens=tokens, tokenizer=tokenizer)[0].frames == 13
     tokens, _ = run(EncodeMotionTokens, motion=placed, tokenizer=tokenizer, length="trim")
@@ -194,8 +195,21 @@ def test_tokens_of_any_length_come_back_at_it_or_are_refused(host, walk, tokeniz
         run(EncodeMotionTokens, motion=walk, tokenizer=tokenizer, length="pad")
 
 
+def test_gaps_are_bridged_and_reported_or_refused(host, walk, tokenizer):
+    joints, confidence = walk.joints.clone(), walk.confidence.clone()
+    joints[5], confidence[5] = torch.nan, 0.0
+    holed = Motion(joints=joints, confidence=confidence, skeleton=walk.skeleton, fps=walk.fps, frame=walk.frame)
+    placed, _, report = run(FitMotionToTokenizer, motion=holed, tokenizer=tokenizer, **FIT)
+    assert "24 joint" in report and "5" in report
+    assert torch.allclose(placed.joints[5], placed.joints[4:7:2].mean(0), atol=1e-5)
+    run(EncodeMotionTokens, motion=placed, tokenizer=tokenizer, length="pad")
+    placed, *_ = run(FitMotionToTokenizer, motion=holed, tokenizer=tokenizer, **(FIT | {"fill_gaps": False}))
+    with pytest.raises(ValueError, match="fill_gaps"):
+        run(EncodeMotionTokens, motion=placed, tokenizer=tokenizer, length="pad")
+
+
 def test_token_edits(host, walk, tokenizer):
-    placed, *_ = run(FitMotionToTokenizer, motion=walk, tokenizer=tokenizer, fit_stature=True)
+    placed, *_ = run(FitMotionToTokenizer, motion=walk, tokenizer=tokenizer, **FIT)
     a, _ = run(EncodeMotionTokens, motion=placed, tokenizer=tokenizer, length="pad")
     b, _ = run(EncodeMotionTokens, motion=placed.cut(0, 8), tokenizer=tokenizer, length="pad")
     edit = {"start": 0, "frames": 0, "weight": 1.0, "joints": "left_wrist, left_hand"}

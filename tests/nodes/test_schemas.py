@@ -13,7 +13,7 @@ SIGNATURES = {
     "Motion4D_MakeDemoMotion": "action seconds fps stature -> motion",
     "Motion4D_LoadMotion": "file clip person fps video max_side default -> motion fps audio frames contents",
     "Motion4D_LoadMotionTokenizer": "file -> tokenizer",
-    "Motion4D_FitMotionToTokenizer": "motion tokenizer fit_stature -> motion placement report",
+    "Motion4D_FitMotionToTokenizer": "motion tokenizer fit_stature fill_gaps -> motion placement report",
     "Motion4D_EncodeMotionTokens": "motion tokenizer length -> tokens report",
     "Motion4D_DecodeMotionTokens": "tokens tokenizer placement original -> motion error_mm overlay report",
     "Motion4D_EditMotionTokens": "tokens operation start frames weight joints other tokenizer -> tokens",

@@ -447,14 +447,14 @@ def test_the_root_distance_is_that_of_the_first_frame_that_shows_the_root(genera
 
 def test_progress_counts_every_image_and_may_stop_the_work(generator):
     motion, counts = wandering(7, generator), []
-    render_bone_maps(motion, front(azimuths=(0.0, 90.0)), on_frame=counts.append)
+    render_bone_maps(motion, front(azimuths=(0.0, 90.0)), advance=counts.append)
     assert sum(counts) == 14
 
     def stop(_):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        render_bone_maps(motion, front(), on_frame=stop)
+        render_bone_maps(motion, front(), advance=stop)
 
 
 def test_large_clips_are_drawn_in_parts(generator, monkeypatch):

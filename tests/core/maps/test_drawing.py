@@ -133,7 +133,7 @@ def test_a_foreign_camera_is_refused():
 
 def test_every_picture_is_reported():
     counts = []
-    draw_skeleton(resting(3), front(azimuths=(0.0, 90.0)), on_frame=counts.append)
+    draw_skeleton(resting(3), front(azimuths=(0.0, 90.0)), advance=counts.append)
     assert counts == [1] * 6
 
 
