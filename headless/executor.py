@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .graph import Nodes, Prompt, is_link, nested, override, sockets, sources, title
+from .graph import Nodes, Prompt, is_link, nested, override, sockets, title, upstream
 
 
 class NodeFailure(Exception):
@@ -83,7 +83,7 @@ class _Run:
         self.prompt, self.outputs, self.results = prompt, outputs, results
         self.done: dict[str, Done] = {}
         self.result = Result()
-        order = _upstream_first(prompt, outputs)
+        order, _ = upstream(prompt, outputs)
         self.classes = {name: nodes[prompt[name]["class_type"]] for name in order}
         self.schemas = {name: self.classes[name].GET_SCHEMA() for name in order}
         self.sockets = {name: sockets(self.classes[name].INPUT_TYPES(), prompt[name]["inputs"]) for name in order}
@@ -226,17 +226,3 @@ def _calls(values: Mapping[str, list], *, whole_lists: bool) -> list[dict[str, A
         return [dict(values)]
     count = max((len(cell) for cell in values.values()), default=1)
     return [{one: cell[min(index, len(cell) - 1)] if cell else None for one, cell in values.items()} for index in range(max(count, 1))]
-
-
-def _upstream_first(prompt: Prompt, outputs: list[str]) -> list[str]:
-    """The nodes that `outputs` need, each after its own sources."""
-    order: dict[str, None] = {}
-    stack = outputs[::-1]
-    while stack:
-        top = stack[-1]
-        missing = [source for source in sources(prompt, top) if source in prompt and source not in order] if top not in order else []
-        if missing:
-            stack += missing
-        else:
-            order[stack.pop()] = None
-    return list(order)

@@ -149,44 +149,35 @@ def validate(prompt: Prompt, nodes: Nodes) -> list[Problem]:
     outputs = [name for name, node in prompt.items() if nodes[node["class_type"]].GET_SCHEMA().is_output_node]
     if not outputs:
         return [Problem("prompt_no_outputs", "Prompt has no outputs", "no node saves or shows anything")]
-    problems: list[Problem] = []
-    order = _upstream(prompt, outputs)
-    for name in order:
-        problems += _check_node(prompt, nodes, name)
-    return problems + _cycles(prompt, nodes, order)
+    order, cycle = upstream(prompt, outputs)
+    problems = [problem for name in order for problem in _check_node(prompt, nodes, name)]
+    if cycle:
+        way = " -> ".join(f"{name} ({prompt[name]['class_type']})" for name in cycle)
+        ends = {"node": cycle[0], "class_type": prompt[cycle[0]]["class_type"], "title": title(prompt, cycle[0])}
+        problems.append(Problem("dependency_cycle", "Dependency cycle detected", way, **ends))
+    return problems
 
 
-def _upstream(prompt: Prompt, outputs: list[str]) -> list[str]:
-    """The nodes that the outputs need, each once, outputs first."""
-    order = list(dict.fromkeys(outputs))
-    for name in order:
-        order += [source for source in sources(prompt, name) if source in prompt and source not in order]
-    return order
+def upstream(prompt: Prompt, outputs: list[str]) -> tuple[list[str], list[str]]:
+    """The nodes that `outputs` need, each once and after its own sources; and the first cycle among them, from a node back to it."""
+    order: dict[str, None] = {}
+    cycle: list[str] = []
+    for output in outputs:
+        path = {output: iter(sources(prompt, output))}
+        while path:
+            step = next(path[next(reversed(path))], None)
+            if step is None:
+                order[path.popitem()[0]] = None
+            elif step in path:
+                cycle = cycle or [*list(path)[list(path).index(step) :], step]
+            elif step in prompt and step not in order:
+                path[step] = iter(sources(prompt, step))
+    return list(order), cycle
 
 
 def sources(prompt: Prompt, node: str) -> list[str]:
     """The nodes that `node` takes something from."""
     return [value[0] for value in prompt[node]["inputs"].values() if is_link(value) and len(value) == 2 and isinstance(value[0], str)]
-
-
-def _cycles(prompt: Prompt, nodes: Nodes, order: list[str]) -> list[Problem]:
-    done: set[str] = set()
-    for start in order:
-        path: list[str] = [start]
-        branches = [iter(sources(prompt, start))]
-        while branches:
-            step = next(branches[-1], None)
-            if step is None:
-                branches.pop()
-                done.add(path.pop())
-            elif step in path:
-                names = " -> ".join(f"{name} ({prompt[name]['class_type']})" for name in [*path[path.index(step) :], step])
-                ends = {"node": step, "class_type": prompt[step]["class_type"], "title": title(prompt, step)}
-                return [Problem("dependency_cycle", "Dependency cycle detected", names, **ends)]
-            elif step in prompt and step not in done:
-                path.append(step)
-                branches.append(iter(sources(prompt, step)))
-    return []
 
 
 def _check_node(prompt: Prompt, nodes: Nodes, name: str) -> list[Problem]:

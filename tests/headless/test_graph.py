@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from motion4d.headless.graph import nested, read_workflow, sockets, types_meet, validate
+from motion4d.headless.graph import nested, read_workflow, sockets, types_meet, upstream, validate
 
 
 def kinds(problems):
@@ -69,6 +69,27 @@ def test_a_node_that_feeds_itself_is_a_cycle(prompt, nodes):
 def test_two_ways_to_the_same_node_are_no_cycle(prompt, nodes):
     flow = prompt(n1=("Number", {"value": 1}), n2=("Add", {"a": ["1", 0], "b": ["1", 0]}), n3=("Show", {"value": ["2", 0]}))
     assert validate(flow, nodes) == []
+
+
+def test_a_fault_is_told_once_however_often_its_node_is_needed(prompt, nodes):
+    flow = prompt(
+        n1=("Number", {"value": -1}),
+        n2=("Add", {"a": ["1", 0], "b": ["1", 0]}),
+        n3=("Show", {"value": ["2", 0]}),
+        n4=("Show", {"value": ["1", 0]}),
+    )
+    assert kinds(validate(flow, nodes)) == [("value_smaller_than_min", "1", "value")]
+
+
+def test_nodes_come_after_their_sources_and_each_once(prompt):
+    flow = prompt(
+        n1=("Show", {"value": ["2", 0]}),
+        n2=("Add", {"a": ["3", 0], "b": ["4", 0]}),
+        n3=("Add", {"a": ["4", 0], "b": ["4", 0], "c": ["absent", 0]}),
+        n4=("Number", {}),
+        n5=("Number", {}),
+    )
+    assert upstream(flow, ["1", "2"]) == (["4", "3", "2", "1"], [])
 
 
 @pytest.mark.parametrize(
