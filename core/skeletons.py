@@ -4,6 +4,8 @@ Joint order and trees are the public conventions of SMPL, SMPL-X, COCO and OpenP
 stature 1.692 m, feet on the floor, built from the means of ANSUR II (Natick/TR-15/007), so that no licensed body model file is needed.
 """
 
+import re
+
 import torch
 
 from .types import Skeleton
@@ -61,15 +63,24 @@ def _hand(side: str, sign: float, wrist: int, first: int) -> list[tuple[str, int
 
 
 def mirror_pairs(names: tuple[str, ...]) -> tuple[int, ...]:
-    """Pair joints by their names: left_x with right_x; a joint without a partner is its own mirror."""
-    swap = {"left": "right", "right": "left"}
+    """Pair joints whose names differ in the side only: left_arm, LeftArm, arm_l, arm.L, lArm; a joint without a partner is its own mirror."""
     index = {name: joint for joint, name in enumerate(names)}
+    mirror = list(range(len(names)))
+    for joint, name in enumerate(names):
+        other = next((index[swapped] for swapped in _other_side(name) if index.get(swapped, joint) != joint), joint)
+        if mirror[joint] == joint and mirror[other] == other:
+            mirror[joint], mirror[other] = other, joint
+    return tuple(mirror)
 
-    def partner(name: str) -> str:
-        side, _, rest = name.partition("_")
-        return f"{swap[side]}_{rest}" if side in swap else name
 
-    return tuple(index.get(partner(name), joint) for joint, name in enumerate(names))
+def _other_side(name: str) -> tuple[str, ...]:
+    sides = str.maketrans("lLrR", "rRlL")
+    words = {"left": "right", "Left": "Right", "LEFT": "RIGHT", "right": "left", "Right": "Left", "RIGHT": "LEFT"}
+    return (
+        re.sub("|".join(words), lambda found: words[found[0]], name),
+        re.sub(r"(?<![A-Za-z])[lLrR](?![A-Za-z])", lambda found: found[0].translate(sides), name),
+        re.sub(r"^[lLrR](?=[A-Z])", lambda found: found[0].translate(sides), name),
+    )
 
 
 def _skeleton(rows) -> Skeleton:

@@ -4,8 +4,8 @@ Units and axes are those of `core/__init__.py`. Two values are equal only if the
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -40,6 +40,14 @@ def _check_finite(owner: str, **arrays: Tensor | None) -> None:
             raise ValueError(f"{owner}: {name} has NaN or infinite values")
 
 
+def _on_cpu(value: Any) -> Any:
+    """A dataclass with its own tensors on the CPU and without gradients; itself where they are."""
+    tensors = {field.name: held for field in fields(value) if isinstance(held := getattr(value, field.name), Tensor)}
+    if all(held.device.type == "cpu" and not held.requires_grad for held in tensors.values()):
+        return value
+    return replace(value, **{name: held.detach().cpu() for name, held in tensors.items()})
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Skeleton:
     """A joint tree.
@@ -70,6 +78,19 @@ class Skeleton:
     def bones(self) -> tuple[tuple[int, int], ...]:
         """(child, parent) of every joint that has a parent."""
         return tuple((child, parent) for child, parent in enumerate(self.parents) if parent >= 0)
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """Joints without a parent; the first is joint 0."""
+        return tuple(joint for joint, parent in enumerate(self.parents) if parent < 0)
+
+    @property
+    def children(self) -> tuple[tuple[int, ...], ...]:
+        """(J) the joints below each joint."""
+        below: list[list[int]] = [[] for _ in self.names]
+        for child, parent in self.bones:
+            below[parent].append(child)
+        return tuple(map(tuple, below))
 
     def index(self, name: str) -> int:
         """Index of the joint called `name`; ValueError lists the names if there is none."""
@@ -134,10 +155,18 @@ class Motion:
         """(T, J) true where a joint is present."""
         return self.confidence > 0
 
+    def take(self, frames: Sequence[int] | Tensor | slice) -> "Motion":
+        """The frames at these indices, in their order; one may come several times."""
+        timed = {name: getattr(self, name) for name in ("joints", "confidence", "rotations", "translation")}
+        return replace(self, **{name: None if track is None else track[frames] for name, track in timed.items()})
+
     def cut(self, start: int, stop: int) -> "Motion":
         """Frames `start` up to, but not including, `stop`."""
-        timed = {name: getattr(self, name) for name in ("joints", "confidence", "rotations", "translation")}
-        return replace(self, **{name: None if track is None else track[start:stop] for name, track in timed.items()})
+        return self.take(slice(start, stop))
+
+    def cpu(self) -> "Motion":
+        """The motion in the memory of the CPU, without gradients: what files and pictures are made of."""
+        return _on_cpu(self)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -253,7 +282,7 @@ class MotionTokens:
 
     def __post_init__(self):
         sizes = check_shapes("MotionTokens", indices=(self.indices, "L"), tokens=(self.tokens, "L C"))
-        if sizes["L"] == 0 or sizes["L"] % self.joints:
+        if self.joints < 1 or sizes["L"] == 0 or sizes["L"] % self.joints:
             raise ValueError(f"MotionTokens: {sizes['L']} tokens are no whole number of frames of {self.joints} joints")
         _check_fps("MotionTokens", self.fps)
 
@@ -314,3 +343,7 @@ class Animation:
     def skeleton(self) -> Skeleton:
         """The joint tree, also of a rig."""
         return self.rig.skeleton if isinstance(self.rig, Rig) else self.rig
+
+    def cpu(self) -> "Animation":
+        """The animation in the memory of the CPU, without gradients."""
+        return _on_cpu(self)

@@ -8,7 +8,6 @@ Writing: centimetres, which most programs expect; roots with six channels, joint
 standard skeleton, such as our own export, comes back in that skeleton's order with the rest pose of the file.
 """
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from ..geometry.kinematics import joint_positions, world_rotations
 from ..geometry.rotations import matrix_to_euler, rotvec_to_matrix
-from ..skeletons import STANDARD
+from ..skeletons import STANDARD, mirror_pairs
 from ..types import Animation, Frame, Motion, Rig, Skeleton
 from .atomic import replacing
 from .bvh_text import BvhText, parse_bvh
@@ -30,27 +29,6 @@ _WRITTEN_ORDER = "ZXY"
 _END_SITE = 0.5  # length of an end site as a part of the bone before it
 _SAME_REST = 1e-6  # metres
 _STRETCH = 1e-4  # metres
-
-
-def mirror_by_names(names: tuple[str, ...]) -> tuple[int, ...]:
-    """Pair joints whose names differ in the side only: LeftArm and RightArm, arm_l and arm_r, arm.L and arm.R, lArm and rArm."""
-    index = {name: joint for joint, name in enumerate(names)}
-    mirror = list(range(len(names)))
-    for joint, name in enumerate(names):
-        other = next((index[swapped] for swapped in _other_side(name) if index.get(swapped, joint) != joint), joint)
-        if mirror[joint] == joint and mirror[other] == other:
-            mirror[joint], mirror[other] = other, joint
-    return tuple(mirror)
-
-
-def _other_side(name: str) -> tuple[str, ...]:
-    sides = str.maketrans("lLrR", "rRlL")
-    words = {"left": "right", "Left": "Right", "LEFT": "RIGHT", "right": "left", "Right": "Left", "RIGHT": "LEFT"}
-    return (
-        re.sub("|".join(words), lambda found: words[found[0]], name),
-        re.sub(r"(?<![A-Za-z])[lLrR](?![A-Za-z])", lambda found: found[0].translate(sides), name),
-        re.sub(r"^[lLrR](?=[A-Z])", lambda found: found[0].translate(sides), name),
-    )
 
 
 def _rest(text: BvhText) -> tuple[np.ndarray, float]:
@@ -104,7 +82,7 @@ def _skeleton(text: BvhText, rest: Tensor) -> tuple[Skeleton, list[int]]:
             same = standard.rest is not None and (standard.rest - rest[order]).abs().max() < _SAME_REST
             return (standard if same else replace(standard, rest=rest[order])), order
     parents = tuple(joint.parent for joint in text.joints)
-    return Skeleton(names=names, parents=parents, mirror=mirror_by_names(names), rest=rest), list(range(len(names)))
+    return Skeleton(names=names, parents=parents, mirror=mirror_pairs(names), rest=rest), list(range(len(names)))
 
 
 def bvh_clip(data: bytes, name: str) -> Clip:

@@ -58,6 +58,26 @@ def test_names_without_a_partner_are_their_own_mirror():
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        ("LeftArm", "RightArm"), ("mixamorig:LeftArm", "mixamorig:RightArm"), ("left_hip", "right_hip"), ("arm_l", "arm_r"), ("L_Hip", "R_Hip"),
+        ("hand.L", "hand.R"), ("lShldr", "rShldr"), ("Bip01 L Thigh", "Bip01 R Thigh"), ("LHip", "RHip"), ("Arm_LEFT", "Arm_RIGHT"),
+    ],
+)  # fmt: skip
+def test_sides_are_found_in_names(names):
+    assert mirror_pairs(("Spine", *names, "Lamp", "Roll")) == (0, 2, 1, 3, 4)
+
+
+def test_names_that_only_look_like_sides_stay_alone():
+    assert mirror_pairs(("Lamp", "Ramp", "l", "Larm", "leg")) == (0, 1, 2, 3, 4)
+
+
+def test_roots_and_children_are_the_tree_downwards():
+    skeleton = Skeleton(names=tuple("abcde"), parents=(-1, 0, -1, 0, 2), mirror=(0, 1, 2, 3, 4))
+    assert skeleton.roots == (0, 2) and skeleton.children == ((1, 3), (), (4,), (), ())
+
+
+@pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"names": (), "parents": (), "mirror": ()}, "0 names"),

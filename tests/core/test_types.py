@@ -115,3 +115,27 @@ def test_maps_and_tokens_check_their_shapes():
 def test_a_rig_type_error_names_the_field():
     with pytest.raises(ValueError, match="intrinsics is list"):
         CameraRig(intrinsics=[], world_to_camera=torch.zeros(1, 3, 4), image_size=(4, 4))
+
+
+def test_frames_are_taken_in_any_order():
+    rotations = torch.eye(3).expand(3, 24, 3, 3)
+    moving = motion(joints=torch.randn(3, 24, 3), rotations=rotations, translation=torch.randn(3, 3), notes=("a note",))
+    taken = moving.take([2, 0, 2])
+    assert torch.equal(taken.joints, moving.joints[[2, 0, 2]]) and torch.equal(taken.translation, moving.translation[[2, 0, 2]])
+    assert taken.rotations.shape == (3, 24, 3, 3) and taken.notes == moving.notes
+    assert torch.equal(moving.take(torch.tensor([1, 2])).joints, moving.cut(1, 3).joints)
+
+
+def test_a_motion_leaves_its_gradients_behind_on_the_way_to_the_cpu():
+    still = motion()
+    assert still.cpu() is still
+    learned = motion(joints=still.joints.clone().requires_grad_(), translation=torch.zeros(3, 3))
+    assert torch.equal(learned.cpu().joints, still.joints) and not learned.cpu().joints.requires_grad
+
+
+@pytest.mark.parametrize("joints", [0, -24])
+def test_tokens_need_joints(joints):
+    with pytest.raises(ValueError, match=f"frames of {joints} joints"):
+        MotionTokens(
+            indices=torch.zeros(48, dtype=torch.long), tokens=torch.zeros(48, 8), frames=8, joints=joints, spec="4dmot", commit_loss=0.0
+        )

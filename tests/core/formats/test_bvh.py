@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from motion4d.core.formats import describe_motions, load_motion, save_motion
-from motion4d.core.formats.bvh import mirror_by_names, save_bvh
+from motion4d.core.formats.bvh import save_bvh
 from motion4d.core.formats.bvh_text import MAX_JOINTS, parse_bvh, written_rate
 from motion4d.core.geometry.kinematics import forward
 from motion4d.core.geometry.rotations import rotvec_to_matrix
@@ -182,21 +182,6 @@ def test_angles_run_on_without_jumps(tmp_path):
     save_bvh(Animation(rotations=rotations, translation=torch.zeros(200, 3), fps=30, rig=SMPL24), tmp_path / "a.bvh")
     values = parse_bvh((tmp_path / "a.bvh").read_bytes()).values
     assert np.abs(np.diff(values, axis=0)).max() < 10
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("LeftArm", "RightArm"), ("mixamorig:LeftArm", "mixamorig:RightArm"), ("left_hip", "right_hip"), ("arm_l", "arm_r"), ("L_Hip", "R_Hip"),
-        ("hand.L", "hand.R"), ("lShldr", "rShldr"), ("Bip01 L Thigh", "Bip01 R Thigh"), ("LHip", "RHip"), ("Arm_LEFT", "Arm_RIGHT"),
-    ],
-)  # fmt: skip
-def test_sides_are_found_in_names(names):
-    assert mirror_by_names(("Spine", *names, "Lamp", "Roll")) == (0, 2, 1, 3, 4)
-
-
-def test_names_that_only_look_like_sides_stay_alone():
-    assert mirror_by_names(("Lamp", "Ramp", "l", "Larm", "leg")) == (0, 1, 2, 3, 4)
 
 
 def edit(old: str, new: str) -> str:
