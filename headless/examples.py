@@ -59,7 +59,7 @@ def tokens_round_trip(infos: Mapping[str, Any]) -> Workflow:
     """A motion through the 4DMoT tokenizer and back, with the error it makes."""
     flow = Workflow(infos)
     flow.group("Motion", -20, 20, 340, 720)
-    flow.group("Tokens", 360, 20, 340, 1010)
+    flow.group("Tokens", 360, 20, 340, 1040)
     flow.group("What the tokens keep", 740, 20, 680, 640)
     flow.group("The reconstruction", 740, 700, 680, 520)
     flow.add("2", "Motion4D_MakeDemoMotion", "Demo motion", (0, 80), action="walk", seconds=3.0)
@@ -68,10 +68,10 @@ def tokens_round_trip(infos: Mapping[str, Any]) -> Workflow:
     motion, tokenizer = flow.out("1", "motion"), flow.out("3", "tokenizer")
     flow.add("4", "Motion4D_FitMotionToTokenizer", "Move to where it was trained", (380, 200), room=130, motion=motion, tokenizer=tokenizer)
     flow.add(
-        "5", "Motion4D_EncodeMotionTokens", "Motion to tokens", (380, 480), room=90, motion=flow.out("4", "motion"), tokenizer=tokenizer
+        "5", "Motion4D_EncodeMotionTokens", "Motion to tokens", (380, 510), room=90, motion=flow.out("4", "motion"), tokenizer=tokenizer
     )
     flow.add(
-        "6", "Motion4D_DecodeMotionTokens", "Tokens to motion", (380, 730), room=130,
+        "6", "Motion4D_DecodeMotionTokens", "Tokens to motion", (380, 760), room=130,
         tokens=flow.out("5", "tokens"), tokenizer=tokenizer, placement=flow.out("4", "placement"), original=motion,
     )  # fmt: skip
     flow.add("7", "CreateVideo", "Video of both", (760, 80), images=flow.out("6", "overlay"), fps=flow.out("1", "fps"))
@@ -127,7 +127,7 @@ def main() -> None:
     for name in WORKFLOWS:
         for path, text in texts(name, infos).items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8", newline="\n")
             print(path)
 
 
