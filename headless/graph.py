@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 Prompt = dict[str, dict[str, Any]]
 Nodes = Mapping[str, type]
 
-FILE_WIDGETS = ("image_upload", "video_upload", "audio_upload", "file_upload", "motion4d_upload")
+_WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
+_FILE_WIDGETS = ("image_upload", "video_upload", "audio_upload", "file_upload", "motion4d_upload")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,21 @@ def title(prompt: Prompt, node: str) -> str:
 def is_link(value: Any) -> bool:
     """Whether an input's value stands for another node's output: [node id, slot]."""
     return isinstance(value, list)
+
+
+def has_widget(kind: str | list, options: Mapping[str, Any]) -> bool:
+    """Whether an input of the node info has a widget on ComfyUI's page, and so a value where no link feeds it."""
+    return not options.get("forceInput") and (isinstance(kind, list) or options.get("widgetType", kind) in _WIDGETS)
+
+
+def has_file_widget(options: Mapping[str, Any]) -> bool:
+    """Whether that widget has a button for uploading a file."""
+    return any(options.get(widget) for widget in _FILE_WIDGETS)
+
+
+def choices(kind: str | list, options: Mapping[str, Any]) -> Sequence[Any]:
+    """What there is to choose from: the type itself in the node info of old nodes, an option in that of new ones."""
+    return kind if isinstance(kind, list) else options.get("options", ())
 
 
 @dataclass

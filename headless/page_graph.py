@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .graph import FILE_WIDGETS, Prompt
+from .graph import Prompt, has_file_widget, has_widget
 
-_WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
 _TEXTS = {"Note", "MarkdownNote"}
 
 
@@ -40,7 +39,7 @@ def _read(inputs: dict[str, Any], groups: Mapping[str, Mapping], linked: Mapping
         for name, entry in groups.get(group, {}).items():
             kind, options = entry[0], entry[1] if len(entry) > 1 else {}
             full = prefix + name
-            if _has_widget(kind, options) and values:
+            if has_widget(kind, options) and values:
                 value = values.pop(0)
                 inputs[full] = value
                 if kind == "COMFY_DYNAMICCOMBO_V3":
@@ -52,14 +51,8 @@ def _read(inputs: dict[str, Any], groups: Mapping[str, Mapping], linked: Mapping
                 inputs[full] = linked[full]
 
 
-def _has_widget(kind: Any, options: Mapping[str, Any]) -> bool:
-    if options.get("forceInput"):
-        return False
-    return isinstance(kind, list) or options.get("widgetType", kind) in _WIDGETS
-
-
 def _has_companion(options: Mapping[str, Any], value: Any) -> bool:
     """The page stores what happens to a seed after a run, and a mark behind an upload button."""
     if options.get("control_after_generate"):
         return value in ("fixed", "increment", "decrement", "randomize")
-    return value in ("image", "video") and any(options.get(widget) for widget in FILE_WIDGETS)
+    return value in ("image", "video") and has_file_widget(options)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .graph import FILE_WIDGETS, Prompt, Sockets, title
+from .graph import Prompt, Sockets, choices, has_file_widget, title
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -60,17 +60,16 @@ def _value(setting: str, text: str, kind: str, options: Mapping[str, Any], *, pr
     link = _parsed(text)
     if isinstance(link, list) and len(link) == 2 and str(link[0]) in prompt and isinstance(link[1], int):
         return [str(link[0]), link[1]]
-    choices = kind if isinstance(kind, list) else options.get("options", ())
-    if any(options.get(widget) for widget in FILE_WIDGETS):
+    if has_file_widget(options):
         path = Path(text).expanduser()
         if path.is_file():
             return take(path)
-        if text not in choices:
+        if text not in choices(kind, options):
             raise UsageError(f"--set {setting}: there is no file {text}")
         return text
     if kind == "BOOLEAN":
         return _BOOLEANS.get(text.strip().lower(), text)
-    if kind == "STRING" or text in choices:
+    if kind == "STRING" or text in choices(kind, options):
         return text
     return _parsed(text)
 
@@ -88,6 +87,6 @@ def file_inputs(prompt: Prompt, inputs: Callable[[str], Sockets]) -> list[tuple[
     for node, entry in prompt.items():
         known = inputs(node)
         for name, value in entry["inputs"].items():
-            if isinstance(value, str) and name in known and any(known[name][1].get(widget) for widget in FILE_WIDGETS):
+            if isinstance(value, str) and name in known and has_file_widget(known[name][1]):
                 found.append((node, name, value))
     return found

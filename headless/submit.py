@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.formats.atomic import replacing
 from ..nodes.host import confined
-from .graph import Problem, Prompt, Sockets, sockets, title
+from .graph import Problem, Prompt, Sockets, choices, sockets, title
 from .settings import UsageError, file_inputs
 
 
@@ -22,13 +22,14 @@ class SubmitFailure(Exception):
 
 
 class Server:
-    """One ComfyUI server. timeout: seconds that one answer may take."""
+    """One ComfyUI server. timeout: seconds that one answer may take. uploaded: what this run's files are called there."""
 
     def __init__(self, url: str, *, timeout: float = 60.0):
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise UsageError(f"--server {url}: expected an address like http://127.0.0.1:8188")
         self.url, self.timeout = url.rstrip("/"), timeout
+        self.uploaded: set[str] = set()
 
     def open(self, path: str, data: bytes | None = None, kind: str = "application/json"):
         """The open response to a GET, or to a POST of `data`; SubmitFailure if there is none."""
@@ -59,7 +60,9 @@ class Server:
         data = head.encode() + file.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
         with self.open("/upload/image", data, f"multipart/form-data; boundary={boundary}") as answer:
             stored = json.load(answer)
-        return "/".join(part for part in (stored.get("subfolder"), stored["name"]) if part)
+        name = "/".join(part for part in (stored.get("subfolder"), stored["name"]) if part)
+        self.uploaded.add(name)
+        return name
 
     def download(self, entry: dict[str, str], folder: Path) -> Path:
         """Bring an output file into `folder`, under its own name or, where that is taken, a numbered one."""
@@ -71,6 +74,8 @@ class Server:
         query = urllib.parse.urlencode({"filename": entry["filename"], "subfolder": entry.get("subfolder", ""), "type": entry["type"]})
         with self.open(f"/view?{query}") as answer, replacing(free) as temporary, temporary.open("wb") as target:
             shutil.copyfileobj(answer, target)
+            if answer.length:
+                raise SubmitFailure(f"{self.url} broke off in the middle of {entry['filename']}: {answer.length} bytes are missing")
         return Path(folder, free.relative_to(folder.resolve()))
 
 
@@ -102,7 +107,7 @@ def submit(
 ) -> list[Path]:
     """Run `prompt` on `server` and return the files that it wrote, as paths below `output`.
 
-    A file named in a file widget that the server does not have is taken from `folders` and uploaded. timeout: seconds for the whole run.
+    A file named in a file widget that the server does not have is uploaded if it lies in one of `folders`. timeout: seconds for the whole run.
 
     Raises:
         SubmitFailure: with ComfyUI's words for every node that was refused, or for the one that failed.
@@ -128,10 +133,22 @@ def submit(
 def _upload_files(prompt: Prompt, server: Server, inputs: Callable[[str], Sockets], folders: Sequence[Path]) -> None:
     for node, name, value in file_inputs(prompt, inputs):
         kind, options = inputs(node)[name]
-        if value not in (kind if isinstance(kind, list) else options.get("options", ())):
-            file = next((path for folder in folders if (path := Path(folder, value)).is_file()), None)
+        if value not in server.uploaded and value not in choices(kind, options):
+            file = _local_file(value, folders)
             if file:
                 prompt[node]["inputs"][name] = server.upload(file)
+
+
+def _local_file(name: str, folders: Sequence[Path]) -> Path | None:
+    """The file of that name in the first folder that has it; a workflow may come from anyone, so a name that leads out finds nothing."""
+    for folder in folders:
+        try:
+            path = confined(folder, name)
+        except ValueError:
+            continue
+        if path.is_file():
+            return path
+    return None
 
 
 def _follow(

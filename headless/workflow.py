@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .graph import has_widget
+
 _WIDTH, _TITLE, _ROW, _WIDGET = 300, 30, 20, 24  # pixels of a node, its title, a socket and a widget on ComfyUI's canvas
-_WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Workflow:
         for name, (kind, options) in specs.items():
             if name in step.values:
                 filled[name] = step.values[name]
-            elif name in required and _has_widget(kind):
+            elif name in required and has_widget(kind, options):
                 filled[name] = _default(options)
         return filled
 
@@ -145,17 +146,17 @@ class Workflow:
         return links
 
     def _has_socket(self, step: Step, name: str) -> bool:
-        return not _has_widget(self._inputs(step)[name][0]) or isinstance(step.values.get(name), Link)
+        return not has_widget(*self._inputs(step)[name]) or isinstance(step.values.get(name), Link)
 
     def _node(self, step: Step, order: int, links: list[list[Any]]) -> dict[str, Any]:
         info, specs, values = self.infos[step.kind], self._inputs(step), self._values(step)
         inputs = []
-        for name, (kind, _) in specs.items():
+        for name, (kind, options) in specs.items():
             if not self._has_socket(step, name):
                 continue
             number = next((link[0] for link in links if link[3] == int(step.id) and link[4] == len(inputs)), None)
             entry = {"name": name, "type": kind, "link": number}
-            inputs.append(entry | ({"widget": {"name": name}} if _has_widget(kind) else {}))
+            inputs.append(entry | ({"widget": {"name": name}} if has_widget(kind, options) else {}))
         outputs = [
             {"name": name, "type": "COMBO" if isinstance(kind, list) else kind,
              "links": [link[0] for link in links if link[1:3] == [int(step.id), slot]]}
@@ -163,7 +164,7 @@ class Workflow:
         ]  # fmt: skip
         widgets = []
         for name, (kind, options) in specs.items():
-            if _has_widget(kind):
+            if has_widget(kind, options):
                 value = values.get(name, _default(options))
                 value = _default(options) if isinstance(value, Link) else value
                 widgets += [value, *_within(options, value)]
@@ -180,10 +181,6 @@ class Workflow:
         }  # fmt: skip
 
 
-def _has_widget(kind: str) -> bool:
-    return bool(_WIDGET_TYPES & set(kind.split(",")))
-
-
 def _default(options: Mapping[str, Any]) -> Any:
     first = (options.get("options") or [""])[0]
     return options.get("default", first["key"] if isinstance(first, Mapping) else first)
@@ -195,6 +192,6 @@ def _within(options: Mapping[str, Any], value: Any) -> list[Any]:
     found = []
     for group in ("required", "optional"):
         for kind, inner in chosen["inputs"].get(group, {}).values():
-            if _has_widget(kind):
+            if has_widget(kind, inner):
                 found += [_default(inner), *_within(inner, _default(inner))]
     return found

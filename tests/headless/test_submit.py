@@ -16,15 +16,16 @@ INFO = {
 
 
 class Fake(BaseHTTPRequestHandler):
-    """State is on the server object: `history` is what a run ends with, `waits` how many polls it takes."""
+    """State is on the server object: `history` is what a run ends with, `waits` how many polls it takes,
+    `missing` the bytes of a file that never arrive."""
 
     def log_message(self, *_):
         pass
 
-    def _answer(self, body, status=200):
+    def _answer(self, body, status=200, *, missing=0):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(len(data) + missing))
         self.end_headers()
         self.wfile.write(data)
 
@@ -41,7 +42,7 @@ class Fake(BaseHTTPRequestHandler):
             self._answer({"queue_running": [[0, state.get("id")]] if state["queued"] else [], "queue_pending": []})
         elif parts.path == "/view":
             query = {key: value[0] for key, value in parse_qs(parts.query).items()}
-            self._answer(f"{query.get('subfolder', '')}/{query['filename']}".encode())
+            self._answer(f"{query.get('subfolder', '')}/{query['filename']}".encode(), missing=state["missing"])
 
     def do_POST(self):
         state, body = self.server.state, self.rfile.read(int(self.headers["Content-Length"]))
@@ -62,7 +63,7 @@ def fake():
     """(address, state) of a running server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Fake)
     server.state = {
-        "seen": [], "waits": 2, "queued": True, "history": {"status": {"status_str": "success", "completed": True}, "outputs": {}},
+        "seen": [], "waits": 2, "queued": True, "missing": 0, "history": {"status": {"status_str": "success", "completed": True}, "outputs": {}},
         "accept": lambda prompt: ({"prompt_id": prompt["prompt_id"], "node_errors": {}}, 200),
     }  # fmt: skip
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -110,6 +111,33 @@ def test_a_file_that_the_server_lacks_is_uploaded(flow, fake, tmp_path):
     send(flow, fake, tmp_path, folders=[tmp_path])
     assert b'name="image"; filename="walk.bvh"\r\n' in fake[1]["upload"] and b"\r\n\r\nHIERARCHY \x00\r\n--\r\n--" in fake[1]["upload"]
     assert fake[1]["prompt"]["prompt"]["1"]["inputs"]["file"] == "walk (1).bvh"
+
+
+@pytest.mark.parametrize("way", ["absolute", "../secret.bvh", "deep/../../secret.bvh"])
+def test_a_workflow_cannot_send_files_from_outside_the_input_folders(flow, fake, tmp_path, way):
+    (tmp_path / "input" / "deep").mkdir(parents=True)
+    (tmp_path / "secret.bvh").write_text("private")
+    flow["1"]["inputs"]["file"] = named = str(tmp_path / "secret.bvh") if way == "absolute" else way
+    send(flow, fake, tmp_path, folders=[tmp_path / "input"])
+    assert "upload" not in fake[1] and fake[1]["prompt"]["prompt"]["1"]["inputs"]["file"] == named
+
+
+def test_a_file_given_with_set_is_not_replaced_by_one_of_its_name(flow, fake, tmp_path):
+    for folder in ("given", "input"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "walk (1).bvh").write_text(folder)
+    server = Server(fake[0])
+    flow["1"]["inputs"]["file"] = server.upload(tmp_path / "given" / "walk (1).bvh")
+    submit(flow, server, tmp_path / "out", folders=[tmp_path / "input"], poll=0.01)
+    assert b"\r\n\r\ngiven\r\n--" in fake[1]["upload"]
+
+
+def test_a_download_that_breaks_off_leaves_nothing(flow, fake, tmp_path):
+    fake[1]["history"]["outputs"] = {"2": {"files": [{"filename": "a.npz", "subfolder": "", "type": "output"}]}}
+    fake[1]["missing"] = 3
+    with pytest.raises(SubmitFailure, match=r"a\.npz.*3 bytes"):
+        send(flow, fake, tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_a_file_that_the_server_has_is_not_uploaded(flow, fake, tmp_path):
