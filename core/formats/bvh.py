@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry.kinematics import joint_positions, world_rotations
+from ..geometry.kinematics import joint_positions, root_positions, world_rotations
 from ..geometry.rotations import matrix_to_euler, rotvec_to_matrix
 from ..skeletons import STANDARD, mirror_pairs
 from ..types import Animation, Frame, Motion, Rig, Skeleton
@@ -113,13 +113,12 @@ def bvh_clip(data: bytes, name: str) -> Clip:
     return Clip(ClipInfo(name, len(text.values), 1, len(text.joints), text.fps, None, "bvh"), build)
 
 
-def _depth_first(parents: tuple[int, ...]) -> list[int]:
+def _depth_first(skeleton: Skeleton) -> list[int]:
     """Joints in the order in which a nested text names them."""
-    order, waiting = [], [joint for joint, parent in enumerate(parents) if parent < 0][::-1]
+    order, waiting, children = [], [*skeleton.roots[::-1]], skeleton.children
     while waiting:
-        joint = waiting.pop()
-        order.append(joint)
-        waiting += [child for child, parent in enumerate(parents) if parent == joint][::-1]
+        order.append(waiting.pop())
+        waiting += children[order[-1]][::-1]
     return order
 
 
@@ -159,17 +158,17 @@ def save_bvh(animation: Animation, path: Path) -> None:
     """
     if isinstance(animation.rig, Rig):
         raise ValueError(f"{path}: the animation moves a rig, BVH holds plain skeletons: save it as GLB")
-    skeleton = animation.skeleton
+    animation, skeleton = animation.cpu(), animation.skeleton
     broken = [name for name in skeleton.names if not name.split() or set(name) & set("{}")]
     if broken:
         raise ValueError(f"{path}: BVH cannot hold a joint called '{broken[0]}': give it a name without braces")
-    angles = torch.rad2deg(matrix_to_euler(animation.rotations.detach().cpu().double(), _WRITTEN_ORDER)).numpy()
+    angles = torch.rad2deg(matrix_to_euler(animation.rotations.double(), _WRITTEN_ORDER)).numpy()
     angles = np.unwrap(angles, period=360.0, axis=0)
-    rest, translation = skeleton.rest.double(), animation.translation.detach().cpu().double()
-    order, columns = _depth_first(skeleton.parents), []
+    roots = root_positions(animation.translation.double(), skeleton.rest.double(), skeleton.roots)
+    order, columns = _depth_first(skeleton), []
     for joint in order:
-        if skeleton.parents[joint] < 0:
-            columns.append(((translation + (rest[joint] - rest[0])) * _CENTIMETRES).numpy())
+        if joint in roots:
+            columns.append((roots[joint] * _CENTIMETRES).numpy())
         columns.append(angles[:, joint])
     rows = np.concatenate(columns, 1)
     lines = [*_hierarchy(skeleton, order), "MOTION", f"Frames: {len(rows)}", f"Frame Time: {1 / animation.fps:.15f}", *map(_words, rows)]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry.kinematics import rest_pose
+from ..geometry.kinematics import rest_pose, root_positions
 from ..geometry.rotations import nearest_rotation
 from ..types import Animation, Rig, Skeleton
 from .atomic import replacing
@@ -41,6 +41,7 @@ def animated_glb(animation: Animation) -> bytes:
     Raises:
         ValueError: the rig has a joint below a mirrored or unevenly scaled node, which turns would shear, or the file would exceed 4 GiB.
     """
+    animation = animation.cpu()
     if isinstance(animation.rig, Rig):
         return _animate_rig(animation, animation.rig)
     return _animate_figure(animation, animation.rig)
@@ -119,26 +120,19 @@ def _animate_figure(animation: Animation, skeleton: Skeleton) -> bytes:
     joints = len(skeleton.names)
     rest = skeleton.rest.double()
     offsets = [rest[joint] - (rest[parent] if parent >= 0 else 0) for joint, parent in enumerate(skeleton.parents)]
-    children = [[child for child, parent in enumerate(skeleton.parents) if parent == joint] for joint in range(-1, joints)]
     nodes = [
-        {"name": name, **({"children": below} if below else {}), "translation": offset.tolist()}
-        for name, below, offset in zip(skeleton.names, children[1:], offsets, strict=True)
+        {"name": name, **({"children": list(below)} if below else {}), "translation": offset.tolist()}
+        for name, below, offset in zip(skeleton.names, skeleton.children, offsets, strict=True)
     ]
     # The joints of a skin need a common root, and a skeleton may have several.
-    nodes += [{"name": "skeleton", "children": children[0]}, {"name": "figure", "mesh": 0, "skin": 0}]
+    nodes += [{"name": "skeleton", "children": list(skeleton.roots)}, {"name": "figure", "mesh": 0, "skin": 0}]
     builder = _Builder(
         {"asset": {"version": "2.0", "generator": "Motion4D"}, "scene": 0, "scenes": [{"nodes": [joints, joints + 1]}], "nodes": nodes}, b""
     )
     _add_figure(builder, skeleton)
     rotations = {joint: animation.rotations[:, joint].double() for joint in range(joints)}
-    builder.animate(rotations, _root_tracks(animation, rest), animation.fps)
+    builder.animate(rotations, root_positions(animation.translation.double(), rest, skeleton.roots), animation.fps)
     return builder.pack()
-
-
-def _root_tracks(animation: Animation, rest: Tensor) -> dict[int, Tensor]:
-    """World positions (T, 3) of each root joint; further roots keep their rest distance from the first, as in forward kinematics."""
-    roots = [joint for joint, parent in enumerate(animation.skeleton.parents) if parent < 0]
-    return {joint: animation.translation.double() + (rest[joint] - rest[roots[0]]) for joint in roots}
 
 
 def _add_figure(builder: _Builder, skeleton: Skeleton) -> None:
@@ -186,7 +180,7 @@ def _animate_rig(animation: Animation, rig: Rig) -> bytes:
             own = {"translation": translation.tolist(), "rotation": matrix_to_quat_xyzw(rotation).tolist(), "scale": scale.tolist()}
             builder.document["nodes"][node] = {key: value for key, value in document["nodes"][node].items() if key != "matrix"} | own
     translations = {}
-    for joint, track in _root_tracks(animation, position).items():
+    for joint, track in root_positions(animation.translation.double(), position, rig.skeleton.roots).items():
         inverse = torch.from_numpy(np.linalg.inv(worlds[above[joint]]))
         translations[rig.joint_nodes[joint]] = track @ inverse[:3, :3].mT + inverse[:3, 3]
     builder.animate(rotations, translations, animation.fps)

@@ -138,7 +138,7 @@ class NpzFile:
 
 def save_npz(motion: Motion, path: Path) -> None:
     """Write everything a Motion holds; see the layout above."""
-    skeleton = motion.skeleton
+    motion, skeleton = motion.cpu(), motion.skeleton
     arrays = {
         "motion4d_version": np.int64(VERSION),
         "joints": motion.joints,
@@ -153,11 +153,7 @@ def save_npz(motion: Motion, path: Path) -> None:
         "image_size": None if motion.image_size is None else np.array(motion.image_size, np.int64),
         **{name: getattr(motion, name) for name in _OPTIONAL},
     }
-    plain = {
-        name: array.detach().cpu().numpy() if isinstance(array, torch.Tensor) else array
-        for name, array in arrays.items()
-        if array is not None
-    }
+    plain = {name: array.numpy() if isinstance(array, torch.Tensor) else array for name, array in arrays.items() if array is not None}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **plain)
 

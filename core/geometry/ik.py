@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..types import Animation, Frame, Motion, Rig, Skeleton
-from .kinematics import joint_positions, rest_pose
+from .kinematics import joint_positions, rest_pose, root_positions
 from .rotations import align_vectors, nearest_rotation
 
 _COLLINEAR = 0.02  # below this ratio of singular values the children lie on one line and the prior decides the turn about it
@@ -62,15 +62,12 @@ def solve_rotations(motion: Motion, rig_or_skeleton: Rig | Skeleton, *, twist: s
 
     identity = torch.eye(3).to(joints).expand(motion.frames, 3, 3)
     turns = [identity] * len(parents)
-    positions: list[Tensor] = [translation] * len(parents)
-    children = [[c for c, p in enumerate(parents) if p == j and (rest[c] - rest[j]).norm() > _ZERO_BONE] for j in range(len(parents))]
-    for joint, parent in enumerate(parents):
+    positions = root_positions(translation, rest, skeleton.roots)
+    for joint, (parent, children) in enumerate(zip(parents, skeleton.children, strict=True)):
         prior = identity if parent < 0 else turns[parent]
         if parent >= 0:
             positions[joint] = positions[parent] + torch.einsum("tij,j->ti", turns[parent], rest[joint] - rest[parent])
-        else:
-            positions[joint] = translation + (rest[joint] - rest[0])
-        below = children[joint]
+        below = [child for child in children if (rest[child] - rest[joint]).norm() > _ZERO_BONE]
         turns[joint] = prior
         if below:
             target = joints[:, below] - positions[joint][:, None]
@@ -87,5 +84,5 @@ def _hold_missing(track: Tensor, seen: Tensor) -> Tensor:
     """Replace missing rows of (T, 3) by the nearest earlier one that is seen (the first seen one at the start)."""
     if not seen.any():
         raise ValueError("the root joint is missing in every frame")
-    index = torch.where(seen, torch.arange(len(seen)), -1).cummax(0).values
+    index = torch.where(seen, torch.arange(len(seen), device=seen.device), -1).cummax(0).values
     return track[torch.where(index < 0, int(seen.nonzero()[0]), index)]

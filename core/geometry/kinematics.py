@@ -36,22 +36,28 @@ def world_rotations(rotations: Tensor, parents: tuple[int, ...]) -> Tensor:
     return chained
 
 
+def root_positions(translation: Tensor, rest: Tensor, roots: tuple[int, ...]) -> dict[int, Tensor]:
+    """(T, 3) of each root joint: the first is at `translation` (T, 3), further ones keep their rest distance (J, 3) from it."""
+    rest = rest.to(translation)
+    return {root: translation + (rest[root] - rest[roots[0]]) for root in roots}
+
+
 def joint_positions(world: Tensor, translation: Tensor, rest: Tensor, rest_world: Tensor, parents: tuple[int, ...]) -> Tensor:
     """Positions (T, J, 3) of joints whose world rotations are known.
 
     Args:
         world: (T, J, 3, 3) world rotations.
-        translation: (T, 3) position of the first root; further roots keep their rest distance from it.
+        translation: (T, 3) position of the first root; see `root_positions`.
         rest: (J, 3) rest positions. rest_world: (J, 3, 3) rest world rotations.
     """
     positions = torch.empty(*world.shape[:2], 3, dtype=world.dtype, device=world.device)
-    for level, joints in enumerate(tree_levels(parents)):
-        joints = list(joints)
-        if level == 0:
-            positions[:, joints] = translation[:, None] + (rest[joints] - rest[joints[0]])
-            continue
-        above = [parents[joint] for joint in joints]
-        offsets = (rest_world[above].mT @ (rest[joints] - rest[above])[..., None]).to(world)
+    rest, rest_world = rest.to(world), rest_world.to(world)
+    roots, *levels = tree_levels(parents)
+    for root, track in root_positions(translation, rest, roots).items():
+        positions[:, root] = track
+    for level in levels:
+        joints, above = list(level), [parents[joint] for joint in level]
+        offsets = rest_world[above].mT @ (rest[joints] - rest[above])[..., None]
         positions[:, joints] = positions[:, above] + (world[:, above] @ offsets)[..., 0]
     return positions
 
@@ -60,11 +66,10 @@ def forward(animation: Animation) -> Motion:
     """Joints of an animated skeleton or rig as a world-space Motion that keeps the rotations and translation."""
     rest, rest_world = rest_pose(animation.rig)
     parents = animation.skeleton.parents
-    dtype = animation.rotations.dtype
     world = world_rotations(animation.rotations, parents)
-    joints = joint_positions(world, animation.translation.to(dtype), rest.to(dtype), rest_world.to(dtype), parents)
+    joints = joint_positions(world, animation.translation.to(world), rest, rest_world, parents)
     local = animation.rotations if isinstance(animation.rig, Skeleton) else None
     return Motion(
-        joints=joints, confidence=torch.ones(joints.shape[:2]), skeleton=animation.skeleton, fps=animation.fps, frame=Frame.WORLD,
+        joints=joints, confidence=torch.ones_like(joints[..., 0]), skeleton=animation.skeleton, fps=animation.fps, frame=Frame.WORLD,
         rotations=local, translation=animation.translation if local is not None else None,
     )  # fmt: skip

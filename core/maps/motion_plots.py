@@ -12,6 +12,7 @@ _SHOWN = ("pelvis", "head", "left_wrist", "right_wrist", "left_ankle", "right_an
 
 def plot_motion(motion: Motion) -> Tensor:
     """(H, W, 3): speed of pelvis, head, wrists and ankles (or of the first six joints) above, confidence below, over time."""
+    motion = motion.cpu()
     names = [name for name in _SHOWN if name in motion.skeleton.names] or list(motion.skeleton.names[:6])
     columns = [motion.skeleton.index(name) for name in names]
     speed = torch.cat([torch.full((1, len(columns)), torch.nan), joint_speed(motion)[:, columns].float()])

@@ -118,3 +118,10 @@ def test_a_skeleton_without_rest_positions_cannot_be_animated():
         rest_pose(COCO17)
     with pytest.raises(ValueError, match="no rest positions"):
         animation(COCO17, torch.eye(3).expand(1, 17, 3, 3))
+
+
+def test_a_skeleton_s_rest_pose_follows_its_motion_to_another_device_and_precision():
+    # "meta" is a device of its own: what is left on the CPU cannot be mixed with it.
+    turns, path = torch.eye(3, dtype=torch.float64).expand(2, 24, 3, 3), torch.zeros(2, 3, dtype=torch.float64)
+    joints = joint_positions(turns.to("meta"), path.to("meta"), *rest_pose(SMPL24), SMPL24.parents)
+    assert joints.device.type == "meta" and joints.dtype == torch.float64 and joints.shape == (2, 24, 3)
