@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ..geometry.ik import solve_rotations
 from ..geometry.kinematics import forward
+from ..geometry.similarity import HALF_TURN, transformed
 from ..types import Animation, Frame, Motion, Skeleton
 from .measurements import bone_lengths
 
-_CAMERA_TO_WORLD = (1.0, -1.0, -1.0)  # half turn about x: y down, z forward becomes Y up, facing the camera on +Z
 _FLOOR_QUANTILE = 0.05  # of the lowest joint over time: a single frame that dips does not move the floor
 _SHORTEST = 1e-6  # metres
 
@@ -23,26 +23,15 @@ def to_world(motion: Motion) -> Motion:
     """
     if motion.frame is Frame.WORLD:
         return motion
-    flip = torch.tensor(_CAMERA_TO_WORLD).to(motion.joints)
-    joints = motion.joints * flip
-    lowest = torch.where(motion.seen, joints[..., 1], torch.inf).amin(-1)
+    lowest = torch.where(motion.seen, -motion.joints[..., 1], torch.inf).amin(-1)
     lowest = lowest[torch.isfinite(lowest)]
-    floor = torch.quantile(lowest, _FLOOR_QUANTILE) if len(lowest) else torch.zeros(()).to(joints)
-    shift = torch.stack([torch.zeros_like(floor), floor, torch.zeros_like(floor)])
-    rotations = motion.rotations
-    if rotations is not None:
-        roots = [joint for joint, parent in enumerate(motion.skeleton.parents) if parent < 0]
-        rotations = rotations.clone()
-        rotations[:, roots] = torch.diag(flip).to(rotations) @ rotations[:, roots]
+    drop = -float(torch.quantile(lowest, _FLOOR_QUANTILE)) if len(lowest) else 0.0
     return replace(
-        motion,
-        joints=joints - shift,
-        rotations=rotations,
-        translation=None if motion.translation is None else motion.translation * flip.to(motion.translation) - shift.to(motion.translation),
+        transformed(motion, turn=HALF_TURN, shift=torch.tensor([0.0, drop, 0.0], dtype=torch.float64)),
         frame=Frame.WORLD,
         intrinsics=None,
         image_size=None,
-        notes=(*motion.notes, f"turned from camera to world axes: camera taken as level, floor {-floor.item():.3f} m below it"),
+        notes=(*motion.notes, f"turned from camera to world axes: camera taken as level, floor {drop:.3f} m below it"),
     )
 
 
@@ -84,20 +73,32 @@ def measured_skeleton(motion: Motion) -> Skeleton:
 def fill_missing(motion: Motion) -> Motion:
     """The motion with gaps of a joint bridged by straight lines in time and held at its ends; a joint that is never seen stays missing.
 
-    Filled joints get confidence 1: compare with `motion.seen` to know which they are.
+    Filled joints get confidence 1; a note says in which frames they are. On the CPU.
     """
-    seen = motion.seen.cpu().numpy()
-    if seen.all():
+    motion = motion.cpu()
+    seen = motion.seen.numpy()
+    gaps = ~seen & seen.any(0)
+    if not gaps.any():
         return motion
-    joints, confidence = motion.joints.cpu().numpy().copy(), motion.confidence.clone()
-    frames = np.arange(motion.frames)
-    for joint in range(seen.shape[1]):
-        known = seen[:, joint]
-        if known.any() and not known.all():
-            for axis in range(3):
-                joints[~known, joint, axis] = np.interp(frames[~known], frames[known], joints[known, joint, axis])
-            confidence[torch.from_numpy(~known).to(confidence.device), joint] = 1.0
-    return replace(motion, joints=torch.from_numpy(joints).to(motion.joints), confidence=confidence)
+    joints, frames = motion.joints.numpy().copy(), np.arange(motion.frames)
+    for joint in np.flatnonzero(gaps.any(0)):
+        known, gap = seen[:, joint], gaps[:, joint]
+        for axis in range(3):
+            joints[gap, joint, axis] = np.interp(frames[gap], frames[known], joints[known, joint, axis])
+    confidence = motion.confidence.masked_fill(torch.from_numpy(gaps), 1.0)
+    note = f"{gaps.sum()} joint positions bridged in frames {_ranges(np.flatnonzero(gaps.any(1)).tolist())}"
+    return replace(motion, joints=torch.from_numpy(joints), confidence=confidence, notes=(*motion.notes, note))
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Ascending whole numbers in words: 3-5, 9."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 def animation_of(motion: Motion) -> Animation:
@@ -112,12 +113,11 @@ def animation_of(motion: Motion) -> Animation:
     Raises:
         ValueError: the root joint is missing in every frame.
     """
-    motion = to_world(motion)
+    motion = to_world(motion.cpu())
     if motion.rotations is not None and motion.translation is not None and motion.skeleton.rest is not None:
         animation = Animation(rotations=motion.rotations, translation=motion.translation, fps=motion.fps, rig=motion.skeleton)
+        residual = (forward(animation).joints.to(motion.joints) - motion.joints).norm(dim=-1)
     else:
-        filled = fill_missing(motion)
-        animation = solve_rotations(filled, measured_skeleton(motion))
-    reached = forward(animation).joints.to(motion.joints)
-    residual = torch.where(motion.seen, (reached - motion.joints).norm(dim=-1), torch.nan)
-    return replace(animation, residual=residual)
+        animation = solve_rotations(fill_missing(motion), measured_skeleton(motion))
+        residual = animation.residual
+    return replace(animation, residual=torch.where(motion.seen, residual, torch.nan))

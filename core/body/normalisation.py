@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..geometry.similarity import HALF_TURN, transformed
 from ..shapes import check_shapes
 from ..skeletons import SMPL24
 from ..types import Frame, ImageSize, Motion, Skeleton
@@ -18,7 +19,6 @@ MM_PER_METRE = 1000.0
 STATURE_RANGE = (1.35, 2.0)  # metres; the people of the training data are taken to be adults
 LARGEST_OFFSET = 2.0  # sigmas; clips known to work stay below 1.4
 LARGEST_VALUE = 4.0  # sigmas; clips known to work stay below 3.2
-_WORLD_TO_CAMERA = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))  # Y up, facing +Z -> y down, facing the camera
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -114,8 +114,7 @@ def fit_placement(motion: Motion, statistics: MotionStatistics, *, stature: bool
     _check_skeleton(motion, statistics)
     if not motion.seen.any():
         raise ValueError("the motion has no joint with a confidence above 0: there is nothing to place")
-    world = motion.frame is Frame.WORLD
-    rotation = torch.tensor(_WORLD_TO_CAMERA, dtype=torch.float64) if world else torch.eye(3, dtype=torch.float64)
+    rotation = HALF_TURN if motion.frame is Frame.WORLD else torch.eye(3, dtype=torch.float64)
     scale = _stature_scale(motion) if stature else 1.0
     seen = motion.seen.cpu()[..., None]
     joints = torch.where(seen, motion.joints.cpu().double(), 0.0) @ rotation.T * scale
@@ -134,17 +133,6 @@ def _stature_scale(motion: Motion) -> float:
     return min(max(height, STATURE_RANGE[0]), STATURE_RANGE[1]) / height
 
 
-def _mapped(motion: Motion, turn: Tensor, points) -> dict[str, Tensor | None]:
-    """Joints, translation and rotations of a motion after a map of points and the turn that belongs to it."""
-    rotations = motion.rotations
-    if rotations is not None:
-        roots = [joint for joint, parent in enumerate(motion.skeleton.parents) if parent < 0]
-        rotations = rotations.clone()
-        rotations[:, roots] = turn.to(rotations) @ rotations[:, roots]
-    translation = None if motion.translation is None else points(motion.translation)
-    return {"joints": points(motion.joints), "translation": translation, "rotations": rotations}
-
-
 def apply_placement(motion: Motion, placement: Placement) -> Motion:
     """The placed motion, in CAMERA axes and without the camera that saw it: that camera no longer shows it where it is now.
 
@@ -155,13 +143,8 @@ def apply_placement(motion: Motion, placement: Placement) -> Motion:
         raise ValueError(
             f"the placement was fitted in {placement.frame.value} axes, the motion is in {motion.frame.value} axes: fit it again"
         )
-    rotation, shift = placement.rotation.to(motion.joints.device), placement.shift.to(motion.joints.device)
-
-    def points(x: Tensor) -> Tensor:
-        return (x.double() @ rotation.T * placement.scale + shift).to(x.dtype)
-
-    mapped = _mapped(motion, rotation, points)
-    return replace(motion, **mapped, frame=Frame.CAMERA, intrinsics=None, image_size=None, notes=(*motion.notes, placement.note))
+    placed = transformed(motion, turn=placement.rotation, scale=placement.scale, shift=placement.shift)
+    return replace(placed, frame=Frame.CAMERA, intrinsics=None, image_size=None, notes=(*motion.notes, placement.note))
 
 
 def undo_placement(motion: Motion, placement: Placement) -> Motion:
@@ -172,14 +155,10 @@ def undo_placement(motion: Motion, placement: Placement) -> Motion:
     """
     if motion.frame is not Frame.CAMERA:
         raise ValueError("the motion is in world axes and so was never placed: connect the motion that came out of the tokenizer")
-    rotation, shift = placement.rotation.to(motion.joints.device), placement.shift.to(motion.joints.device)
-
-    def points(x: Tensor) -> Tensor:
-        return ((x.double() - shift) / placement.scale @ rotation).to(x.dtype)
-
+    turn, scale = placement.rotation.mT, 1 / placement.scale
+    moved = transformed(motion, turn=turn, scale=scale, shift=-scale * (turn @ placement.shift))
     notes = tuple(note for note in motion.notes if note != placement.note)
-    mapped = _mapped(motion, rotation.T, points)
-    return replace(motion, **mapped, frame=placement.frame, intrinsics=placement.intrinsics, image_size=placement.image_size, notes=notes)
+    return replace(moved, frame=placement.frame, intrinsics=placement.intrinsics, image_size=placement.image_size, notes=notes)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -226,7 +205,7 @@ def placement_report(motion: Motion, statistics: MotionStatistics) -> PlacementR
         raise ValueError("the motion has no joint with a confidence above 0: there is nothing to report on")
     joints = motion.joints.cpu().double()
     if motion.frame is Frame.WORLD:
-        joints = joints @ torch.tensor(_WORLD_TO_CAMERA, dtype=torch.float64).T
+        joints = joints @ HALF_TURN
     seen = motion.seen.cpu()
     sigmas = _sigmas(joints, statistics)
     counted = sigmas[seen]

@@ -119,6 +119,7 @@ def test_gaps_are_bridged_in_time_and_marked(generator):
     assert filled.seen.all() and torch.equal(filled.joints[gappy.seen], motion.joints[gappy.seen])
     expected = torch.lerp(motion.joints[4, 5], motion.joints[7, 5], 1 / 3)
     assert torch.allclose(filled.joints[5, 5], expected, atol=1e-6)
+    assert filled.notes == (*gappy.notes, "5 joint positions bridged in frames 0, 4-6, 11")
     assert torch.equal(filled.joints[0, 5], motion.joints[1, 5]) and torch.equal(filled.joints[11, 5], motion.joints[10, 5])
     animation = animation_of(gappy)
     assert animation.residual.isnan().equal(~gappy.seen)
@@ -129,7 +130,9 @@ def test_a_joint_that_is_never_seen_is_carried_by_its_parent(generator):
     motion = positions_only(moving(generator))
     joints, confidence = motion.joints.clone(), motion.confidence.clone()
     joints[:, 21:24:2], confidence[:, 21:24:2] = torch.nan, 0.0
-    animation = animation_of(replace(motion, joints=joints, confidence=confidence))
+    motion = replace(motion, joints=joints, confidence=confidence)
+    assert fill_missing(motion) is motion
+    animation = animation_of(motion)
     assert torch.isfinite(animation.rotations).all() and animation.residual[:, [21, 23]].isnan().all()
 
 

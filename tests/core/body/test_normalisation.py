@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from motion4d.core.body.animation import animation_of
 from motion4d.core.body.measurements import estimate_stature
 from motion4d.core.body.normalisation import (
     STATURE_RANGE,
@@ -17,9 +18,11 @@ from motion4d.core.body.normalisation import (
     undo_placement,
 )
 from motion4d.core.geometry.cameras import motion_capture_intrinsics
+from motion4d.core.geometry.kinematics import forward
 from motion4d.core.geometry.rotations import rotvec_to_matrix
+from motion4d.core.geometry.similarity import transformed
 from motion4d.core.skeletons import COCO17, REST_STATURE, SMPL24
-from motion4d.core.types import Frame, Motion
+from motion4d.core.types import Animation, Frame, Motion
 
 FLIP = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 
@@ -134,6 +137,22 @@ def test_root_rotations_turn_with_the_axes(statistics):
     assert torch.equal(placed.rotations[:, 1:], clip.rotations[:, 1:])
 
 
+@pytest.mark.parametrize("world", [False, True])
+def test_a_scaled_person_keeps_rotations_that_lead_to_the_joints(statistics, world, generator):
+    rest = 0.55 * SMPL24.rest
+    turns = rotvec_to_matrix(0.3 * torch.randn(8, 24, 3, generator=generator))
+    child = forward(Animation(rotations=turns, translation=rest[0].expand(8, 3), fps=25.0, rig=replace(SMPL24, rest=rest)))
+    if not world:
+        child = transformed(replace(child, frame=Frame.CAMERA), turn=FLIP, shift=torch.tensor([0.0, 0.5, 2.0]))
+    placement = fit_placement(child, statistics)
+    assert placement.scale > 1.3
+    placed = apply_placement(child, placement)
+    assert animation_of(placed).residual.max() < 1e-5
+    assert torch.allclose(placed.skeleton.rest, placement.scale * rest)
+    back = undo_placement(placed, placement)
+    assert animation_of(back).residual.max() < 1e-5 and torch.allclose(back.skeleton.rest, rest, atol=1e-6)
+
+
 def test_a_placed_motion_has_lost_its_camera(statistics):
     clip = walk(camera=True)
     placed = apply_placement(clip, fit_placement(clip, statistics))
@@ -178,7 +197,7 @@ def test_missing_joints_do_not_move_the_fit(statistics):
 
 
 def test_missing_joints_are_not_encoded(statistics):
-    with pytest.raises(ValueError, match=r"28 joint positions are missing in 5 frames, the first is frame 3: fill"):
+    with pytest.raises(ValueError, match=r"28 joint positions are missing in 5 frames, the first is frame 3: switch fill_gaps"):
         normalise(with_gaps(walk()), statistics)
 
 
@@ -202,7 +221,7 @@ def test_world_motion_is_not_normalised(statistics):
 @pytest.mark.parametrize("function", [normalise, fit_placement, placement_report])
 def test_other_skeletons_are_refused(statistics, function):
     other = Motion(joints=torch.zeros(9, 17, 3), confidence=torch.ones(9, 17), skeleton=COCO17, fps=30.0, frame=Frame.CAMERA)
-    with pytest.raises(ValueError, match=r"the motion has 17 joints .* expects 24 .* convert"):
+    with pytest.raises(ValueError, match=r"the motion has 17 joints .* expects 24 .* load a motion"):
         function(other, statistics)
 
 

@@ -4,6 +4,7 @@ import io
 import pickle
 import time
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -212,6 +213,19 @@ def test_writing_by_suffix(tmp_path):
     with pytest.raises(ValueError, match=r"not written as '\.fbx'.*\.npz, \.bvh, \.glb"):
         save_motion(motion, tmp_path / "a.fbx")
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["a.NPZ", "a.bvh", "a.glb", "a.npz"]
+
+
+@pytest.mark.parametrize("suffix", ["npz", "bvh", "glb"])
+@pytest.mark.parametrize("posed", [False, True])
+def test_a_motion_with_gradients_is_written_like_any_other(tmp_path, suffix, posed):
+    motion = standing()
+    if posed:
+        motion = replace(motion, rotations=torch.eye(3).expand(3, 24, 3, 3), translation=motion.joints[:, 0])
+    learned = replace(motion, joints=motion.joints.clone().requires_grad_())
+    learned = replace(learned, translation=learned.joints[:, 0]) if posed else learned
+    save_motion(motion, tmp_path / f"plain.{suffix}")
+    save_motion(learned, tmp_path / f"learned.{suffix}")
+    assert (tmp_path / f"plain.{suffix}").read_bytes() == (tmp_path / f"learned.{suffix}").read_bytes()
 
 
 @pytest.mark.parametrize("suffix", ["bvh", "glb"])

@@ -1,0 +1,36 @@
+"""Turning, scaling and moving a whole motion."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..types import Motion
+
+HALF_TURN = torch.diag(
+    torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)
+)  # about x, between WORLD and the axes of a level CAMERA, both ways
+
+
+def transformed(motion: Motion, *, turn: Tensor, scale: float = 1.0, shift: Tensor) -> Motion:
+    """Every point x of a motion at scale * turn x + shift; the caller says which axes and which camera the result has.
+
+    The root joints turn along. With rotations the rest pose grows with the body, so that they still lead to the joints.
+
+    Args:
+        turn: (3, 3). shift: (3) metres. The arithmetic is done in float64.
+    """
+    turn, shift = turn.to(motion.joints.device, torch.float64), shift.to(motion.joints.device, torch.float64)
+
+    def points(x: Tensor) -> Tensor:
+        return (x.double() @ turn.mT * scale + shift).to(x.dtype)
+
+    skeleton, rotations = motion.skeleton, motion.rotations
+    if rotations is not None:
+        roots = list(skeleton.roots)
+        rotations = rotations.clone()
+        rotations[:, roots] = turn.to(rotations) @ rotations[:, roots]
+        if skeleton.rest is not None and scale != 1:
+            skeleton = replace(skeleton, rest=skeleton.rest * scale)
+    translation = None if motion.translation is None else points(motion.translation)
+    return replace(motion, joints=points(motion.joints), rotations=rotations, translation=translation, skeleton=skeleton)
