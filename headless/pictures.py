@@ -1,5 +1,6 @@
 """The pictures of the README, of the help pages and of the example workflows: `python -m motion4d.headless.pictures` draws all of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,22 +12,15 @@ from ..core.body.tokens import fit_motion_length
 from ..core.maps.bone_maps import encode_depth, encode_normals, render_bone_maps
 from ..core.maps.drawing import draw_skeleton
 from ..core.types import Motion
+from . import EXAMPLES
 
-ROOT = Path(__file__).resolve().parents[1]
-IMAGES = ROOT / "web" / "docs" / "images"
-EXAMPLES = ROOT / "example_workflows"
+IMAGES = EXAMPLES.parent / "web" / "docs" / "images"
 _QUALITY = 92
 
 
 def chosen_frames(motion: Motion, *seconds: float) -> Motion:
     """The frames at these times, as a motion of their own."""
-    frames = [min(round(second * motion.fps), motion.frames - 1) for second in seconds]
-    parts = [motion.cut(frame, frame + 1) for frame in frames]
-    return Motion(
-        joints=torch.cat([part.joints for part in parts]), confidence=torch.cat([part.confidence for part in parts]), skeleton=motion.skeleton,
-        fps=motion.fps, frame=motion.frame, rotations=torch.cat([part.rotations for part in parts]),
-        translation=torch.cat([part.translation for part in parts]),
-    )  # fmt: skip
+    return motion.take([min(round(second * motion.fps), motion.frames - 1) for second in seconds])
 
 
 def row(pictures: Tensor) -> Tensor:
@@ -51,10 +45,7 @@ def skeletons(motion: Motion, size: tuple[int, int]) -> Tensor:
 def in_place(motion: Motion) -> Motion:
     """Each frame over the same spot of the floor, so that pictures side by side have one size."""
     shift = motion.translation * torch.tensor([1.0, 0.0, 1.0])
-    return Motion(
-        joints=motion.joints - shift[:, None], confidence=motion.confidence, skeleton=motion.skeleton, fps=motion.fps, frame=motion.frame,
-        rotations=motion.rotations, translation=motion.translation - shift,
-    )  # fmt: skip
+    return replace(motion, joints=motion.joints - shift[:, None], translation=motion.translation - shift)
 
 
 def pictures() -> dict[Path, Tensor]:

@@ -1,14 +1,14 @@
 """Motions authored in code, so that every example starts without a file: a walk, a wave, a turn, and a tour through all three."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..geometry.kinematics import forward
 from ..skeletons import REST_STATURE, SMPL24
-from ..types import Animation, Motion, Skeleton
+from ..types import Animation, Motion
 from .gait import Leg, Route, ease, fit_pelvis, plan_leg, smooth, solve_leg, turn_about
 
 ACTIONS = ("walk", "wave", "turn", "tour")
@@ -58,7 +58,7 @@ def demo_motion(action: str, *, seconds: float, fps: float = 30.0, stature: floa
     chosen = slice(margin * dense, (margin + frames) * dense, dense)
     skeleton, scale = SMPL24, stature / REST_STATURE
     if scale != 1:
-        skeleton = Skeleton(names=SMPL24.names, parents=SMPL24.parents, mirror=SMPL24.mirror, rest=SMPL24.rest * scale)
+        skeleton = replace(SMPL24, rest=SMPL24.rest * scale)
     return forward(Animation(rotations=rotations[chosen].float(), translation=(scale * root[chosen]).float(), fps=float(fps), rig=skeleton))
 
 

@@ -79,13 +79,11 @@ def fit_motion_length(motion: Motion, mode: str = "pad") -> Motion:
     if wanted == frames:
         return motion
     index = torch.arange(wanted).clamp(max=frames - 1)
-    parts = {name: getattr(motion, name) for name in ("joints", "confidence", "rotations", "translation")}
-    taken = {name: None if part is None else part[index.to(part.device)] for name, part in parts.items()}
     if wanted > frames:
         note = f"frames {frames} to {wanted - 1} hold frame {frames - 1}: the tokenizer takes 8 k or 8 k + 1 frames"
     else:
         note = f"frames {wanted} to {frames - 1} were cut off: the tokenizer takes 8 k or 8 k + 1 frames"
-    return replace(motion, **taken, notes=(*motion.notes, note))
+    return replace(motion.take(index), notes=(*motion.notes, note))
 
 
 def tokens_of(codes: Quantised, *, frames: int, joints: int, spec: str, fps: float) -> MotionTokens:
