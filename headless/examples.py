@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from . import EXAMPLES
 from .host import HeadlessHost
 from .registry import load_nodes
 from .workflow import Workflow
 
 VIDEO_FORMAT = {"format": "auto", "codec": "auto"}  # what old and new versions of Save Video both understand
-FOLDER = Path(__file__).resolve().parents[1] / "example_workflows"
 
 
 def motion_to_bone_maps(infos: Mapping[str, Any]) -> Workflow:
@@ -110,7 +110,7 @@ def texts(name: str, infos: Mapping[str, Any]) -> dict[Path, str]:
     """What the two files of an example contain."""
     flow = WORKFLOWS[name](infos)
     graph = flow.graph() | {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"motion4d/{name}"))}
-    forms = {FOLDER / f"{name}.json": graph, FOLDER / "api" / f"{name}.json": flow.api()}
+    forms = {EXAMPLES / f"{name}.json": graph, EXAMPLES / "api" / f"{name}.json": flow.api()}
     return {path: json.dumps(form, indent=1, ensure_ascii=False) + "\n" for path, form in forms.items()}
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 
 from ..nodes.host import confined
+from . import EXAMPLES
 
 # The inputs of the example workflows come with the package.
-EXAMPLE_INPUTS = Path(__file__).resolve().parents[1] / "example_workflows" / "inputs"
+EXAMPLE_INPUTS = EXAMPLES / "inputs"
 
 
 class HeadlessHost:

@@ -5,14 +5,13 @@ from pathlib import Path
 import torch
 
 from ..core.formats.atomic import replacing
+from . import EXAMPLES
 from .requirements import Model, read_requirements
-
-WORKFLOWS = Path(__file__).resolve().parents[1] / "example_workflows" / "api"
 
 
 def example_models() -> list[Model]:
     """Every model that an example workflow requires, once."""
-    found = (model for path in sorted(WORKFLOWS.glob("*.json")) for model in read_requirements(path).models)
+    found = (model for path in sorted(EXAMPLES.glob("api/*.json")) for model in read_requirements(path).models)
     return list(dict.fromkeys(found))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from motion4d.headless import EXAMPLES
 from motion4d.headless.host import HeadlessHost
 from motion4d.headless.tiny_models import write_tiny_models
 from motion4d.nodes import host as door
@@ -110,5 +111,5 @@ def _wait(server: ComfyUI, process: subprocess.Popen, log: Path) -> None:
 
 def pytest_generate_tests(metafunc):
     if "example" in metafunc.fixturenames:
-        paths = sorted((REPOSITORY / "example_workflows" / "api").glob("*.json"))
+        paths = sorted(EXAMPLES.glob("api/*.json"))
         metafunc.parametrize("example", paths, ids=[path.stem for path in paths])

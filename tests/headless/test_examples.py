@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from motion4d.headless.examples import FOLDER, WORKFLOWS, node_infos, texts
+from motion4d.headless import EXAMPLES
+from motion4d.headless.examples import WORKFLOWS, node_infos, texts
 from motion4d.headless.workflow import Workflow
 
 
@@ -19,9 +20,12 @@ def test_the_files_are_up_to_date(name, infos):
 
 
 def test_every_workflow_file_has_a_description_a_thumbnail_and_a_twin():
-    graphs = {path.stem for path in FOLDER.glob("*.json")}
+    graphs = {path.stem for path in EXAMPLES.glob("*.json")}
     assert (
-        graphs == set(WORKFLOWS) == {path.stem for path in (FOLDER / "api").glob("*.json")} == {path.stem for path in FOLDER.glob("*.jpg")}
+        graphs
+        == set(WORKFLOWS)
+        == {path.stem for path in (EXAMPLES / "api").glob("*.json")}
+        == {path.stem for path in EXAMPLES.glob("*.jpg")}
     )
 
 
