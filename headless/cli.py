@@ -3,30 +3,28 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from .graph import read_workflow, sockets, validate
+from . import EXAMPLES
+from .graph import read_workflow, sockets, title, validate
 from .page_graph import to_api
 from .settings import UsageError, apply_settings
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "example_workflows"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = _parser().parse_args(arguments)
+    _heed_signals()
     try:
         return options.command(options)
     except (UsageError, FileNotFoundError) as error:
         print(f"motion4d: {error}", file=sys.stderr)
         return 2
-    except ValueError as error:
-        print(f"motion4d: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("motion4d: interrupted", file=sys.stderr)
         return 130
@@ -34,6 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our stdout has gone; keep Python from complaining about it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (ValueError, OSError) as error:
+        print(f"motion4d: {error}", file=sys.stderr)
+        return 1
+
+
+def _heed_signals() -> None:
+    """Let SIGTERM and a closed terminal end the command as Ctrl-C does: unfinished files are deleted, a run on a server is cancelled."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Not where somebody has decided otherwise, as nohup does for SIGHUP.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name, function, summary, *, workflow=True):
         added = commands.add_parser(name, help=summary, description=summary)
-        added.set_defaults(command=function)
+        added.set_defaults(command=function, input=[], output=Path("output"), models=[])
         if workflow:
             added.add_argument("workflow", metavar="WORKFLOW.json", help="a workflow, in API format or as ComfyUI's page saves it")
             _settings(added)
@@ -61,37 +71,37 @@ def _parser() -> argparse.ArgumentParser:
     tiny.add_argument("folder", metavar="DIR", help="a models folder")
     send = command("submit", _submit, "Run a workflow on a ComfyUI server and bring its outputs back.")
     send.add_argument("--server", metavar="URL", action="append", required=True, help="address of ComfyUI, as http://127.0.0.1:8188")
-    send.add_argument("--output", metavar="DIR", type=Path, default=Path("output"), help="where the outputs go (default: output)")
+    send.add_argument("--output", metavar="DIR", type=Path, help="where the outputs go (default: output)")
     send.add_argument("--timeout", metavar="SECONDS", type=float, help="give up and cancel the run after this long")
     return parser
 
 
 def _settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        *("--set", "-s"),
+        "--set",
+        "-s",
         action="append",
         default=[],
         metavar="NODE.INPUT=VALUE",
         help="change an input; NODE is an id or a title; a file from anywhere may be given where the node has a file widget",
     )
     parser.add_argument(
-        "--input", metavar="DIR", type=Path, action="append", default=[], help="a folder that the workflow's files are in (default: input)"
+        "--input", metavar="DIR", type=Path, action="append", help="a folder that the workflow's files are in (default: input)"
     )
 
 
 def _folders(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", metavar="DIR", type=Path, default=Path("output"), help="where results go (default: output)")
+    parser.add_argument("--output", metavar="DIR", type=Path, help="where results go (default: output)")
     parser.add_argument(
-        *("--models",),
+        "--models",
         metavar="DIR",
         type=Path,
         action="append",
-        default=[],
         help="a folder with the models folders in it (default: MOTION4D_MODELS, else models)",
     )
 
 
-class _Session:
+class _Setup:
     """The folders and nodes of one run; the folder that takes the files of --set is deleted when it ends."""
 
     def __init__(self, options: argparse.Namespace):
@@ -99,9 +109,9 @@ class _Session:
         from .registry import load_nodes
 
         self._own = tempfile.TemporaryDirectory(prefix="motion4d_input_", ignore_cleanup_errors=True)
-        models = getattr(options, "models", []) or [Path(os.environ.get("MOTION4D_MODELS") or "models")]
-        inputs = [Path(self._own.name), *(getattr(options, "input", []) or [Path("input")]), EXAMPLE_INPUTS]
-        self.host = HeadlessHost(inputs=inputs, output=getattr(options, "output", Path("output")), models=models)
+        models = options.models or [Path(os.environ.get("MOTION4D_MODELS") or "models")]
+        inputs = [Path(self._own.name), *(options.input or [Path("input")]), EXAMPLE_INPUTS]
+        self.host = HeadlessHost(inputs=inputs, output=options.output, models=models)
         self.nodes = load_nodes(self.host)
 
     def __enter__(self):
@@ -128,79 +138,68 @@ class _Session:
         return prompt, lacking or [str(problem) for problem in validate(prompt, self.nodes)]
 
 
-class _Bars:
-    """A bar over the nodes of the workflow; the node's own bar hangs below it."""
-
-    def __init__(self, host, count: int):
-        from tqdm import tqdm
-
-        self._host, self._bar = host, tqdm(total=count, unit="node", file=sys.stderr, dynamic_ncols=True)
-
-    def start(self, node: str, title: str) -> None:
-        self._host.label = f"  {title}"
-        self._bar.set_description(title)
-
-    def done(self, node: str, title: str) -> None:
-        self._bar.update()
-
-    def close(self, ending: str) -> None:
-        self._bar.set_description(ending)
-        self._bar.close()
-
-
 def _run(options: argparse.Namespace) -> int:
-    with _Session(options) as session:
-        return _execute(session, Path(options.workflow), options.set)
+    with _Setup(options) as setup:
+        return _execute(setup, Path(options.workflow), options.set)
 
 
 def _demo(options: argparse.Namespace) -> int:
-    with _Session(options) as session:
-        status = _execute(session, EXAMPLES / "api" / "motion_to_bone_maps.json", [])
+    with _Setup(options) as setup:
+        status = _execute(setup, EXAMPLES / "api" / "motion_to_bone_maps.json", [])
         if status == 0:
             print(f"The results are in {options.output.resolve()}: videos of bone maps and skeleton, and the motion", file=sys.stderr)
             print("as npz, BVH and GLB. For your own motion: motion4d run WORKFLOW.json --set 1.file=FILE", file=sys.stderr)
         return status
 
 
-def _execute(session: _Session, path: Path, settings: Sequence[str]) -> int:
+def _execute(setup: _Setup, path: Path, settings: Sequence[str]) -> int:
+    from tqdm import tqdm
+
     from .executor import Executor, NodeFailure
 
-    prompt, problems = session.prepare(path, settings)
+    prompt, problems = setup.prepare(path, settings)
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 1
-    bars = _Bars(session.host, len(prompt))
-    ending = "stopped"
+    # Over the nodes of the workflow; a node's own bar hangs below it.
+    bar = tqdm(total=len(prompt), unit="node", file=sys.stderr, dynamic_ncols=True)
+
+    def start(_, name):
+        setup.host.label = f"  {name}"
+        bar.set_description(name)
+
+    ending, failure = "stopped", None
     try:
-        result = Executor(session.nodes, on_start=bars.start, on_done=bars.done, remember=False).run(prompt)
+        result = Executor(setup.nodes, on_start=start, on_done=lambda *_: bar.update(), remember=False).run(prompt)
         ending = "done"
-    except NodeFailure as failure:
-        ending = f"failed in {failure.title}"
-        if not isinstance(failure.cause, (ValueError, FileNotFoundError)):
+    except NodeFailure as error:
+        ending, failure = f"failed in {error.title}", error
+    finally:
+        bar.set_description(ending)
+        bar.close()
+        for file in setup.host.written():
+            print(file)
+    if failure:
+        if failure.is_fault:
             traceback.print_exception(failure.cause)
-        bars.close(ending)
         print(failure, file=sys.stderr)
         return 1
-    finally:
-        bars.close(ending)
-        for file in session.host.written():
-            print(file)
     for node, shown in result.ui.items():
         for text in shown.get("text", ()):
-            print(f"{prompt[node].get('_meta', {}).get('title', node)}:\n{text}", file=sys.stderr)
+            print(f"{title(prompt, node)}:\n{text}", file=sys.stderr)
     return 0
 
 
 def _validate(options: argparse.Namespace) -> int:
-    with _Session(options) as session:
-        _, problems = session.prepare(Path(options.workflow), options.set)
+    with _Setup(options) as setup:
+        _, problems = setup.prepare(Path(options.workflow), options.set)
     print("\n".join(problems) if problems else f"{options.workflow} can run", file=sys.stderr)
     return 1 if problems else 0
 
 
 def _nodes(options: argparse.Namespace) -> int:
-    with _Session(options) as session:
-        infos = {name: node.GET_NODE_INFO_V1() for name, node in session.nodes.items()}
+    with _Setup(options) as setup:
+        infos = {name: node.GET_NODE_INFO_V1() for name, node in setup.nodes.items()}
     if options.json:
         print(json.dumps(infos, indent=1))
         return 0
@@ -223,7 +222,7 @@ def _submit(options: argparse.Namespace) -> int:
     from .submit import Server, SubmitFailure, server_inputs, submit
 
     if len(options.server) > 1:
-        raise UsageError("--server: one server at a time for now; start the command once for each")
+        raise UsageError(f"--server: expected one address, got {len(options.server)}: start the command once for each")
     server = Server(options.server[0])
     folders = [*(options.input or [Path("input")]), EXAMPLE_INPUTS]
     try:

@@ -17,10 +17,11 @@ from .graph import Nodes, Prompt, is_link, nested, override, sockets, title, ups
 
 
 class NodeFailure(Exception):
-    """A node has raised `cause`; nothing after it ran."""
+    """A node has raised `cause`; nothing after it ran. is_fault: whether that is a fault of the program, not of a file, a value or the disk."""
 
     def __init__(self, node: str, class_type: str, name: str, cause: Exception):
-        kind = "" if isinstance(cause, (ValueError, FileNotFoundError)) else f"{type(cause).__name__}: "
+        self.is_fault = not isinstance(cause, (ValueError, OSError))
+        kind = f"{type(cause).__name__}: " if self.is_fault else ""
         place = f"{name}, {class_type}" if name != class_type else class_type
         super().__init__(f"node {node} ({place}): {kind}{cause}")
         self.node, self.class_type, self.title, self.cause = node, class_type, name, cause

@@ -1,10 +1,11 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from motion4d.headless import cli
+from motion4d.headless import EXAMPLES, cli
 from motion4d.nodes import host as door
 
 
@@ -134,9 +135,7 @@ def test_wrong_usage_has_a_status_of_its_own(capsys, flow, arguments):
 
 
 def test_a_graph_as_the_page_saves_it_is_the_same_workflow(capsys):
-    listings = [
-        run(capsys, "validate", cli.EXAMPLES / folder / "motion_to_bone_maps.json", "--set", "2.seconds=0") for folder in ("api", ".")
-    ]
+    listings = [run(capsys, "validate", EXAMPLES / folder / "motion_to_bone_maps.json", "--set", "2.seconds=0") for folder in ("api", ".")]
     assert [status for status, _, _ in listings] == [1, 1]
     assert listings[0][2] == listings[1][2] and "node 2 (Demo motion, Motion4D_MakeDemoMotion), input seconds" in listings[0][2]
 
@@ -151,7 +150,7 @@ def test_a_graph_that_cannot_be_read_fails(capsys, here, graph):
 
 
 def test_a_missing_model_is_told_before_the_run(capsys):
-    status, lines, told = run(capsys, "run", cli.EXAMPLES / "api" / "tokens_round_trip.json", "--models", "nothing")
+    status, lines, told = run(capsys, "run", EXAMPLES / "api" / "tokens_round_trip.json", "--models", "nothing")
     assert (status, lines) == (1, [])
     for part in ("4DMoT/mp_rank_00_model_states.pt", str(Path("nothing", "motion_tokenizers")), "yanboding/MTVCrafter", "Apache-2.0"):
         assert part in told
@@ -161,7 +160,7 @@ def test_tiny_models_let_the_examples_run_and_never_replace_a_file(capsys, monke
     status, lines, _ = run(capsys, "tiny-models", "tiny")
     assert (status, lines) == (0, [str(Path("tiny", "motion_tokenizers", "4DMoT", "mp_rank_00_model_states.pt"))])
     monkeypatch.setenv("MOTION4D_MODELS", "tiny")
-    example = cli.EXAMPLES / "api" / "tokens_round_trip.json"
+    example = EXAMPLES / "api" / "tokens_round_trip.json"
     assert run(capsys, "validate", example)[0] == 0
     status, lines, told = run(capsys, "run", example)
     assert status == 0, told
@@ -198,22 +197,50 @@ def test_the_command_answers_fast_and_imports_little():
     assert done.stdout.strip() == "[]", done.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a child process")
-def test_ctrl_c_ends_a_run_cleanly(flow, here, tmp_path):
-    """Interrupted as a file is about to be written: no traceback, and nothing half-written."""
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_run_that_is_ended_leaves_no_unfinished_file(here, tmp_path, name):
+    """The signal comes when a video has been written under its temporary name."""
     code = f"""
 import os, signal, sys
+from pathlib import Path
+from motion4d.headless import EXAMPLES, cli
+replace = os.replace
+def interrupt(source, target):
+    if Path(target).suffix == ".mp4":
+        print(Path(source).stat().st_size > 0, file=sys.stderr)
+        os.kill(os.getpid(), signal.{name})
+    return replace(source, target)
+os.replace = interrupt
+settings = ["2.seconds=1", "3.width=64", "3.height=64"]
+sys.exit(cli.main(["run", str(EXAMPLES / "api" / "motion_to_bone_maps.json"), *(part for one in settings for part in ("--set", one))]))
+"""
+    (tmp_path / "temporary").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=here,
+        env=os.environ | {"TMPDIR": str(tmp_path / "temporary")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 130, done.stderr
+    assert "True" in done.stderr and "interrupted" in done.stderr and "Traceback" not in done.stderr
+    written = [path for path in (here / "output").rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(here)) for path in written) == sorted(done.stdout.splitlines())
+    assert ".mp4" not in {path.suffix for path in written}
+    assert not [path for path in (tmp_path / "temporary").iterdir() if path.name.startswith("motion4d")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot limit the size of files")
+def test_a_full_disk_is_told_without_a_traceback(flow, here):
+    code = f"""
+import resource, sys
 from motion4d.headless import cli
-import motion4d.headless.executor as executor
-finish = executor._Run.finish
-def slow(self, name):
-    if self.prompt[name]["class_type"] == "Motion4D_SaveMotion":
-        os.kill(os.getpid(), signal.SIGINT)
-    return finish(self, name)
-executor._Run.finish = slow
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 sys.exit(cli.main(["run", {str(flow)!r}]))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 130
-    assert "interrupted" in done.stderr and "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "node 3 (Motion4D_SaveMotion): [Errno" in done.stderr and "Traceback" not in done.stderr
     assert not [path for path in (here / "output").rglob("*") if path.is_file()]

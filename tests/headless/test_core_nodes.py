@@ -104,6 +104,31 @@ def test_a_finer_crf_makes_a_larger_file(host, generator):
     assert sizes[0] > 2 * sizes[1]
 
 
+@pytest.mark.parametrize("room", [0, 1000, -1])
+@pytest.mark.parametrize("what", ["mp4", "mkv", "png"])
+def test_a_full_disk_leaves_no_unfinished_file(host, generator, what, room):
+    """room: bytes that fit onto the disk; -1: all but one."""
+    resource = pytest.importorskip("resource", reason="Windows cannot limit the size of files")
+    noise = torch.rand(4, 96, 96, 3, generator=generator)
+    video = InputImpl.VideoFromComponents(Types.VideoComponents(images=noise, frame_rate=Fraction(10)))
+
+    def save():
+        if what == "png":
+            return core_nodes.SaveImage.execute(noise[:1], "x")
+        return core_nodes.SaveVideo.execute(video, "x", {"format": what, "codec": {"codec": "auto"}})
+
+    save()
+    (whole,) = host.output.iterdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room if room >= 0 else whole.stat().st_size - 1, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(host.output.iterdir()) == [whole]
+
+
 @pytest.mark.parametrize("settings", [{"format": "webm", "format.codec": "auto"}, {"format": "mp4", "format.codec": "av1"}])
 def test_what_only_comfyui_writes_is_refused_and_leaves_nothing(host, pictures, settings):
     core_nodes.write_picture(pictures[0], host.inputs[0] / "a.png")
