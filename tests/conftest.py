@@ -13,7 +13,7 @@ from motion4d.nodes import host as door
 comfy_api.install()
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("MOTION4D_REFERENCE", REPOSITORY.parent / "shared"))
+REFERENCE = Path(os.environ.get("MOTION4D_REFERENCE", REPOSITORY.parent / "shared"))
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def generator() -> torch.Generator:
 
 def reference_file(*parts: str) -> Path:
     """A file of the reference data; skips the test, saying why, where the data is absent."""
-    path = SHARED.joinpath(*parts)
+    path = REFERENCE.joinpath(*parts)
     if not path.exists():
         pytest.skip(f"reference data {'/'.join(parts)} is absent (set MOTION4D_REFERENCE to its folder)")
     return path

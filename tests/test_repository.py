@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CARD = {
     "torch", "diffusers", "transformers", "smplx", "einops", "safetensors", "opencv-python", "numpy", "accelerate", "comfyui-frontend-package",
 }  # fmt: skip
@@ -32,7 +32,7 @@ def test_every_package_folder_is_listed_for_installation():
 
 
 def test_requirements_are_the_packages_of_the_card_as_ranges():
-    lines = (ROOT / "requirements.txt").read_text().split()
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
     assert {re.split(r"[<>=!~]", line)[0] for line in lines} == CARD
     assert all(">=" in line and "==" not in line for line in lines)
 
@@ -48,7 +48,7 @@ def test_the_headless_extra_brings_the_card_with_the_display_free_opencv():
 def imported_parts(path: Path) -> list[tuple[int, str]]:
     """(level, module) of every import statement of a file."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             found.append((node.level, node.module or ""))
         elif isinstance(node, ast.Import):

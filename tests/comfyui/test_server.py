@@ -4,6 +4,7 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from motion4d.headless.cli import main
@@ -205,7 +206,7 @@ def test_a_file_from_anywhere_reaches_the_server(comfyui, tmp_path, capsys):
     assert main(command) == 0
     (back,) = capsys.readouterr().out.splitlines()
     assert back.endswith(".bvh") and (tmp_path / "back").joinpath(back).is_file()
-    assert open(back).readline().strip() == "HIERARCHY"
+    assert Path(back).read_text(encoding="utf-8").startswith("HIERARCHY\n")
 
 
 def test_help_pages_and_examples_are_served(comfyui, object_info):

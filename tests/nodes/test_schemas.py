@@ -50,7 +50,7 @@ def test_every_node_explains_itself(schema):
 
 
 def test_the_help_page_names_every_input_and_output(schema):
-    page = (DOCS / f"{schema.node_id}.md").read_text()
+    page = (DOCS / f"{schema.node_id}.md").read_text(encoding="utf-8")
     assert page.startswith(f"# {schema.display_name}\n")
     for name in [*(one.id for one in schema.inputs), *(one.display_name for one in schema.outputs)]:
         assert f"`{name}`" in page, f"{name} is not explained"
