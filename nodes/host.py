@@ -11,6 +11,8 @@ from typing import Protocol
 
 import torch
 
+from ..core.formats.untrusted import confined as confined
+
 
 class Progress(Protocol):
     """A progress bar that also listens for interruption."""
@@ -70,14 +72,6 @@ def on_device(module: torch.nn.Module) -> Iterator[torch.device]:
         yield device
     finally:
         module.to("cpu")
-
-
-def confined(folder: Path, name: str) -> Path:
-    """`folder / name`, refused with ValueError where it leads out of the folder."""
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ValueError(f"'{name}' leads out of the folder {folder}: choose a file inside it")
-    return path
 
 
 class _ComfyProgress:

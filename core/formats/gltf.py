@@ -13,6 +13,7 @@ from ..types import Rig, Skeleton
 from .gltf_accessors import check_accessors, read_accessor
 from .gltf_container import entry, indices, integer, items, listing, read_container, short
 from .quaternions import quat_xyzw_to_matrix
+from .untrusted import naming
 
 __all__ = ["joint_parents", "load_rig", "local_matrix", "node_parents", "read_accessor", "world_matrices"]
 
@@ -35,16 +36,10 @@ def load_rig(path: str | Path) -> Rig:
         ValueError: the file is damaged, is no glTF 2.0, has no skin, or has mirrored, flattened or sheared joints; it names the file.
     """
     path = Path(path)
-    try:
+    with naming(path):
         document, binary = read_container(path)
         check_accessors(document, binary)
         return _rig(document, binary)
-    except FileNotFoundError:
-        raise
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path.name}: {error}") from None
-    except (RecursionError, MemoryError, OverflowError) as error:
-        raise ValueError(f"{path.name}: it is nested too deeply or too large ({type(error).__name__})") from None
 
 
 def _rig(document: dict[str, Any], binary: bytes) -> Rig:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-_MAX_FILE = 1 << 29  # bytes, of a file and of everything it refers to
+from .untrusted import MAX_FILE_BYTES, confined, naming, read_bytes
+
 _MAX_JSON = 1 << 26  # bytes
 _MAX_VALUES = 1_000_000  # in the JSON: a value takes up to 24 times its bytes in memory
 _MAX_ITEMS = 100_000  # in one list of the document
@@ -96,9 +97,7 @@ def read_container(path: Path) -> tuple[dict[str, Any], bytes]:
         FileNotFoundError: there is no such file.
         ValueError: what is wrong with it (without the name of the file).
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    data = _file_bytes(path)
+    data = read_bytes(path)
     if data[:4] == b"glTF":
         document, binary = _split_glb(data)
     elif path.suffix.lower() == ".gltf":
@@ -115,13 +114,6 @@ def read_container(path: Path) -> tuple[dict[str, Any], bytes]:
     if not buffers:
         return document, b""
     return _merge_buffers(document, binary, path.parent)
-
-
-def _file_bytes(path: Path) -> bytes:
-    size = path.stat().st_size
-    if size > _MAX_FILE:
-        raise ValueError(f"{path.name} has {size} bytes, at most {_MAX_FILE} are read")
-    return path.read_bytes()
 
 
 def _split_glb(data: bytes) -> tuple[dict[str, Any], bytes | None]:
@@ -196,22 +188,22 @@ def _uri_bytes(owner: str, uri: Any, folder: Path) -> bytes:
             return base64.b64decode(payload, validate=True)
         except (binascii.Error, ValueError) as error:
             raise ValueError(f"{owner}: its base64 data is damaged ({error})") from None
-    path = _confined_file(uri, folder)
-    if path is None:
+    data = _bytes_beside(uri, folder)
+    if data is None:
         raise ValueError(f"{owner}: there is no file {short(uri)} beside this one, and nothing else is opened: add it, or export as .glb")
-    return _file_bytes(path)
+    return data
 
 
-def _confined_file(uri: str, folder: Path) -> Path | None:
-    """The existing file that a relative URI names in or below `folder`, or None."""
-    name = unquote(uri)
-    if "\0" in name or ":" in name:
-        return None
+def _bytes_beside(uri: str, folder: Path) -> bytes | None:
+    """Bytes of the file that a relative URI names in or below `folder`, None where there is none."""
     try:
-        path = (folder / name).resolve()
-        return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
-    except OSError:
+        path = confined(folder, unquote(uri))
+        if not path.is_file():
+            return None
+    except (ValueError, OSError):
         return None
+    with naming(path):
+        return read_bytes(path)
 
 
 def _merge_buffers(document: dict[str, Any], binary: bytes | None, folder: Path) -> tuple[dict[str, Any], bytes]:
@@ -233,9 +225,8 @@ def _merge_buffers(document: dict[str, Any], binary: bytes | None, folder: Path)
     for image in items(document, "images"):
         uri = image.get("uri")
         kind = _IMAGE_TYPES.get(Path(uri).suffix.lower()) if isinstance(uri, str) and not uri.startswith("data:") else None
-        path = None if kind is None else _confined_file(uri, folder)
-        if path is not None:
-            data = _file_bytes(path)
+        data = None if kind is None else _bytes_beside(uri, folder)
+        if data is not None:
             views.append({"buffer": 0, "byteOffset": _append(merged, data), "byteLength": len(data)})
             image = {**{key: value for key, value in image.items() if key != "uri"}, "bufferView": len(views) - 1, "mimeType": kind}
         images.append(image)
@@ -248,8 +239,8 @@ def _merge_buffers(document: dict[str, Any], binary: bytes | None, folder: Path)
 
 def _append(binary: bytearray, data: bytes) -> int:
     """Add data at the next multiple of 4 and return where it starts."""
-    if len(binary) + len(data) > _MAX_FILE:
-        raise ValueError(f"its buffers and images have more than {_MAX_FILE} bytes")
+    if len(binary) + len(data) > MAX_FILE_BYTES:
+        raise ValueError(f"its buffers and images have more than {MAX_FILE_BYTES:,} bytes")
     binary.extend(bytes(-len(binary) % 4))
     binary.extend(data)
     return len(binary) - len(data)

@@ -5,7 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 MAX_FILE_BYTES = 1 << 29
 MAX_MEMBERS = 50_000
@@ -28,6 +28,17 @@ def naming(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: the file is damaged or not of the kind it claims to be ({reason})") from error
 
 
+def confined(folder: Path, name: str) -> Path:
+    """`folder / name`, refused with ValueError where it leads out of the folder.
+
+    A name with a drive, a host or a root is refused unseen: to look where it leads would contact the host.
+    """
+    path = None if PureWindowsPath(name).anchor else (folder / name).resolve()
+    if path is None or not path.is_relative_to(folder.resolve()):
+        raise ValueError(f"'{name}' leads out of the folder {folder}: choose a file inside it")
+    return path
+
+
 def read_bytes(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     """All bytes of a file.
 
@@ -36,7 +47,7 @@ def read_bytes(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
         ValueError: a folder, an empty file, or more than `limit` bytes.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist")
+        raise FileNotFoundError(f"there is no file {path}")
     if not path.is_file():
         raise ValueError("this is a folder, expected a file")
     size = path.stat().st_size

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from motion4d.core.formats import load_motion, read_video
 from motion4d.core.formats.gltf import load_rig, read_accessor
 from motion4d.core.formats.quaternions import quat_xyzw_to_matrix
 
@@ -58,7 +59,7 @@ def load(tmp_path, document, binary=b"", name="rig.glb"):
 def refused(tmp_path, message, document, binary=b""):
     with pytest.raises(ValueError, match=message) as caught:
         load(tmp_path, document, binary)
-    assert str(caught.value).startswith("rig.glb: ")
+    assert str(caught.value).startswith(f"{tmp_path / 'rig.glb'}: ")
 
 
 def test_a_small_rig_is_read_as_written(tmp_path):
@@ -141,7 +142,22 @@ def test_several_buffers_and_an_image_file_become_one_chunk(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "uri", ["../b.bin", "%2e%2e/b.bin", "/etc/passwd", "file:///etc/passwd", "http://127.0.0.1/b.bin", "a\0b", "x" * 5000, "sub", 7]
+    "uri",
+    [
+        "../b.bin",
+        "%2e%2e/b.bin",
+        "/etc/passwd",
+        "file:///etc/passwd",
+        "http://127.0.0.1/b.bin",
+        "a\0b",
+        "x" * 5000,
+        "sub",
+        7,
+        "//host/share/b.bin",
+        "\\\\host\\share\\b.bin",
+        "C:b.bin",
+        "%5C%5Chost%5Cshare%5Cb.bin",
+    ],
 )
 def test_nothing_outside_the_folder_is_opened(tmp_path, uri):
     (tmp_path / "b.bin").write_bytes(bytes(128))
@@ -155,8 +171,22 @@ def test_nothing_outside_the_folder_is_opened(tmp_path, uri):
 
 
 def test_a_missing_file_is_not_found(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        load_rig(tmp_path / "nowhere.glb")
+    for read, name in ((load_rig, "nowhere.glb"), (load_motion, "nowhere.npz"), (read_video, "nowhere.mp4")):
+        with pytest.raises(FileNotFoundError) as caught:
+            read(tmp_path / name)
+        assert str(caught.value) == f"there is no file {tmp_path / name}"
+
+
+def test_a_folder_is_no_rig(tmp_path):
+    with pytest.raises(ValueError, match="this is a folder"):
+        load_rig(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("mixamorig:LeftArm", "mixamorig:RightArm"), ("arm.L", "arm.R"), ("left_arm", "right_arm")])
+def test_the_sides_of_a_rig_are_found_in_its_names(tmp_path, names):
+    nodes = [{"name": "hips", "children": [1, 2]}, *({"name": name} for name in names)]
+    document = {"asset": {"version": "2.0"}, "nodes": nodes, "skins": [{"joints": [0, 1, 2]}]}
+    assert load(tmp_path, document).skeleton.mirror == (0, 2, 1)
 
 
 # --- refusals
@@ -165,7 +195,7 @@ def test_a_missing_file_is_not_found(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "no binary glTF"),
+        (b"", "the file is empty"),
         (b"glTF", "cut off"),
         (b"solid stl file", "no binary glTF"),
         (pack(small()[0], small()[1], version=1), "version 1"),
@@ -191,7 +221,7 @@ def test_damaged_containers_are_refused(tmp_path, data, message):
     started = time.perf_counter()
     with pytest.raises(ValueError, match=message) as caught:
         load_rig(path)
-    assert str(caught.value).startswith("rig.glb: ")
+    assert str(caught.value).startswith(f"{tmp_path / 'rig.glb'}: ")
     assert time.perf_counter() - started < 2
 
 
