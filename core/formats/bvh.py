@@ -21,7 +21,7 @@ from ..skeletons import STANDARD, mirror_pairs
 from ..types import Animation, Frame, Motion, Rig, Skeleton
 from .atomic import replacing
 from .bvh_text import BvhText, parse_bvh
-from .clips import Clip, ClipInfo, frame_rate
+from .clips import Clip, ClipInfo, chosen_rate
 
 _UNITS = ((10.0, 1.0, "metres"), (400.0, 0.01, "centimetres"), (float("inf"), 0.001, "millimetres"))
 _CENTIMETRES = 100.0
@@ -92,7 +92,7 @@ def bvh_clip(data: bytes, name: str) -> Clip:
     scale, unit = next((scale, unit) for most, scale, unit in _UNITS if chain <= most)
 
     def build(person: int, given: float | None) -> Motion:
-        rate, notes = frame_rate(given, text.fps)
+        rate, notes = chosen_rate(given, text.fps)
         notes = (*notes, f"{unit} assumed: the longest chain of bones is {chain:.4g} units", "Y up assumed: BVH names no axes")
         skeleton, order = _skeleton(text, torch.from_numpy(rest * scale).float())
         rotations, positions = _locals(text, scale)

@@ -54,7 +54,7 @@ def check_frames(frames: int) -> None:
         raise ValueError(f"the motion has {frames:,} frames, expected 1 to {MAX_FRAMES:,}: cut it into clips")
 
 
-def frame_rate(given: float | None, stored: float | None) -> tuple[float, tuple[str, ...]]:
+def chosen_rate(given: float | None, stored: float | None) -> tuple[float, tuple[str, ...]]:
     """Frames per second and what was assumed: the caller's, else the file's, else 30."""
     if given is not None:
         return float(given), ()

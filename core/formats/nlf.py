@@ -15,7 +15,7 @@ import numpy as np
 
 from ..skeletons import SMPL24
 from ..types import Frame, ImageSize, Motion
-from .clips import BY_JOINTS, MAX_FRAMES, MAX_PEOPLE, Clip, ClipInfo, check_frames, frame_rate, measured_motion, usable_rate, usable_size
+from .clips import BY_JOINTS, MAX_FRAMES, MAX_PEOPLE, Clip, ClipInfo, check_frames, chosen_rate, measured_motion, usable_rate, usable_size
 from .npz import NpzFile
 from .pickled_arrays import Pickled, PickledTable
 
@@ -76,7 +76,7 @@ def _clip(source: Any, name: str, kind: str, *, size: ImageSize | None = None, f
         raise ValueError(f"the joints of '{name}' are of type {type(source).__name__}, expected an array (frames, 24, 3)")
 
     def build(person: int, given: float | None) -> Motion:
-        rate, notes = frame_rate(given, fps)
+        rate, notes = chosen_rate(given, fps)
         if people > 1:
             notes = (*notes, _UNTRACKED)
         if isinstance(length, int) and length != frames:
@@ -157,7 +157,7 @@ def array_clips(file: NpzFile) -> list[Clip]:
             track = file.read(name)
             if track.dtype.kind not in "fiu":
                 raise ValueError(f"array '{name}' holds {track.dtype}, expected numbers")
-            rate, notes = frame_rate(given, fps)
+            rate, notes = chosen_rate(given, fps)
             scale, frame, assumed = _conventions(name, track)
             return measured_motion(track, scale=scale, frame=frame, fps=rate, notes=(*notes, *assumed))
 

@@ -27,7 +27,7 @@ import torch
 from ..skeletons import STANDARD
 from ..types import Frame, Motion, Skeleton
 from .atomic import replacing
-from .clips import Clip, ClipInfo, check_frames, frame_rate
+from .clips import Clip, ClipInfo, check_frames, chosen_rate
 from .untrusted import Archive
 
 VERSION = 1
@@ -200,7 +200,7 @@ def own_clips(file: NpzFile) -> list[Clip]:
                 raise ValueError(f"array '{name}' holds {array.dtype}, expected floating-point numbers")
             return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
 
-        used, assumed = frame_rate(fps, rate)
+        used, assumed = chosen_rate(fps, rate)
         return Motion(
             joints=tensor("joints"), confidence=tensor("confidence"), skeleton=_skeleton(file), fps=used,
             frame=Frame(file.value("frame")), image_size=size, notes=(*map(str, file.read("notes").reshape(-1).tolist()), *assumed),

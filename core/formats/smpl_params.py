@@ -20,7 +20,7 @@ from ..geometry.kinematics import forward
 from ..geometry.rotations import rotvec_to_matrix
 from ..skeletons import REST_STATURE, SMPL24, SMPLX55
 from ..types import Animation, Frame, ImageSize, Motion, Skeleton
-from .clips import Clip, ClipInfo, check_frames, frame_rate, usable_rate, usable_size
+from .clips import Clip, ClipInfo, check_frames, chosen_rate, usable_rate, usable_size
 
 # Pelvis of the mean shape in the axes of the template (Y up), metres from its origin.
 _PELVIS = {"SMPL": (0.0, -0.22, 0.03), "SMPL-X": (0.0, -0.35, 0.01)}
@@ -95,7 +95,7 @@ def _amass_clip(table: Table) -> Clip:
     skeleton, model = (SMPLX55, "SMPL-X") if whole else (SMPL24, "SMPL")
 
     def build(person: int, given: float | None) -> Motion:
-        rate, notes = frame_rate(given, stored)
+        rate, notes = chosen_rate(given, stored)
         rotvecs = _numbers(table, "poses", (None, shape[1])).unflatten(1, (-1, 3))
         if shape[1] == 156:
             rotvecs = rotvecs[:, :22]
@@ -136,7 +136,7 @@ def _gvhmr_clip(table: Table, suffix: str) -> Clip:
     camera = _camera(table, shape[0]) if suffix else (None, None, ())
 
     def build(person: int, given: float | None) -> Motion:
-        rate, notes = frame_rate(given, stored)
+        rate, notes = chosen_rate(given, stored)
         root = _numbers(table, f"global_orient{suffix}", (shape[0], 3))
         rotvecs = torch.cat([root, _numbers(table, "body_pose", (None, shape[1]))], 1).unflatten(1, (-1, 3))
         translation = _numbers(table, f"transl{suffix}", (shape[0], 3))

@@ -89,7 +89,7 @@ def scan(path: Path) -> Timeline:
     times = sorted(stamps) if listed and first.pts == min(stamps, default=None) else _decoded_times(path)
     if any(time is None for time in times) or any(after <= before for before, after in pairwise(times)):
         times, keyframes, unit = list(range(len(times))), [], 1 / float(rate or 25)
-    fps, variable = _frame_rate(times, unit, rate)
+    fps, variable = _average_rate(times, unit, rate)
     return Timeline(times, [time for time in keyframes if time >= times[0]], unit, fps, variable, size, turns, layout)
 
 
@@ -120,7 +120,7 @@ def _check_boxes(path: Path) -> None:
             at += size
 
 
-def _frame_rate(times: list[int], unit: float, declared) -> tuple[float, bool]:
+def _average_rate(times: list[int], unit: float, declared) -> tuple[float, bool]:
     """(average frames per second, whether frames are unevenly spaced)."""
     steps = [after - before for before, after in pairwise(times)]
     if not steps:

@@ -56,7 +56,7 @@ def write_video(
     import av
 
     path = Path(path)
-    coding, rate = _coding(path.suffix.lower(), crf, depth=depth, alpha=alpha), frame_rate(fps)
+    coding, rate = _coding(path.suffix.lower(), crf, depth=depth, alpha=alpha), rate_as_ratio(fps)
     pictures = _pictures(frames, {"rgb24": 3, "rgba": 4, "gray16le": 0}[coding.source])
     first = next(pictures, None)
     if first is None:
@@ -81,7 +81,7 @@ def write_video(
             raise ValueError(f"{path.name}: {coding.encoder} cannot write {width}x{height} at {rate} fps ({error.strerror})") from error
 
 
-def frame_rate(fps: float) -> Fraction:
+def rate_as_ratio(fps: float) -> Fraction:
     """Frames per second as a ratio: 29.97 is 30000 / 1001, 12.5 is 25 / 2."""
     if not (math.isfinite(fps) and 0.001 <= fps <= 1000):
         raise ValueError(f"fps is {fps}, expected 0.001..1000")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from motion4d.core.formats import video_writer
 from motion4d.core.formats.video import read_video, write_video
-from motion4d.core.formats.video_writer import frame_rate
+from motion4d.core.formats.video_writer import rate_as_ratio
 
 
 def pictures(count=40, height=48, width=64, seed=0):
@@ -380,7 +380,7 @@ def test_crf_trades_size_for_quality(tmp_path):
     ],
 )
 def test_frame_rates_are_ratios(tmp_path, fps, ratio):
-    assert frame_rate(fps) == Fraction(*ratio)
+    assert rate_as_ratio(fps) == Fraction(*ratio)
     write_video(pictures(7, 16, 16), tmp_path / "v.mp4", fps)
     reader = read_video(tmp_path / "v.mp4")
     assert reader.fps == pytest.approx(ratio[0] / ratio[1], rel=1e-6)
