@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..body.animation import animation_of
@@ -14,7 +15,7 @@ from .npz import NpzFile, own_clips, save_npz
 from .pickled_arrays import PickledTable
 from .pickles import read_pickle
 from .smpl_params import flattened, parameter_clips
-from .untrusted import naming, read_bytes
+from .untrusted import Archive, naming, read_bytes
 
 _PICKLE_SUFFIXES = (".pkl", ".pickle", ".p", ".pt", ".pth")
 READ_SUFFIXES = (".npz", *_PICKLE_SUFFIXES, ".bvh")
@@ -45,7 +46,8 @@ def _read_clips(path: Path) -> list[Clip]:
     suffix = path.suffix.lower()
     data = read_bytes(path)
     if data[:4] == b"PK\x03\x04":
-        return _pickle_clips(data) if b"/data.pkl" in data else _npz_clips(data)
+        is_torch = any(name.endswith("data.pkl") for name in Archive(data).names)
+        return _pickle_clips(data) if is_torch else _npz_clips(data)
     if suffix == ".npz":
         raise ValueError(f"it begins with {data[:4]!r}, not like an npz archive: it is damaged, or of another kind than its name says")
     if data[:4] == b"glTF":
@@ -57,15 +59,51 @@ def _read_clips(path: Path) -> list[Clip]:
     raise ValueError(f"no motion format is known for it, expected one of {', '.join(READ_SUFFIXES)}")
 
 
-def describe_motions(path: str | Path) -> tuple[ClipInfo, ...]:
-    """What clips a motion file holds.
+@dataclass(frozen=True, eq=False)
+class MotionFile:
+    """The clips of a file that has been read, none of them converted yet."""
+
+    path: Path
+    clips: tuple[Clip, ...]
+
+    @property
+    def infos(self) -> tuple[ClipInfo, ...]:
+        """What the clips are."""
+        return tuple(clip.info for clip in self.clips)
+
+    def clip(self, number: int) -> Clip:
+        """A clip from 0; ValueError lists the clips if there is no such one."""
+        with naming(self.path):
+            if not 0 <= number < len(self.clips):
+                listed = "; ".join(map(str, self.infos[:10]))
+                raise ValueError(f"there is no clip {number}: the file has {len(self.clips)}, from 0: {listed}")
+            return self.clips[number]
+
+    def motion(self, *, clip: int = 0, person: int = 0, fps: float | None = None) -> Motion:
+        """One person of one clip; see `load_motion`."""
+        chosen = self.clip(clip)
+        with naming(self.path):
+            if fps is not None and not (math.isfinite(fps) and fps > 0):
+                raise ValueError(f"fps is {fps}, expected a finite number above 0")
+            if not 0 <= person < chosen.info.people:
+                raise ValueError(f"there is no person {person}: clip {clip} has {chosen.info.people}, from 0")
+            return chosen.build(person, fps)
+
+
+def open_motions(path: str | Path) -> MotionFile:
+    """Read a motion file without converting its clips.
 
     Raises:
         ValueError: the file is damaged, hostile or holds no motion; FileNotFoundError: there is none.
     """
     path = Path(path)
     with naming(path):
-        return tuple(clip.info for clip in _read_clips(path))
+        return MotionFile(path, tuple(_read_clips(path)))
+
+
+def describe_motions(path: str | Path) -> tuple[ClipInfo, ...]:
+    """What clips a motion file holds; raises as `open_motions`."""
+    return open_motions(path).infos
 
 
 def load_motion(path: str | Path, *, clip: int = 0, person: int = 0, fps: float | None = None) -> Motion:
@@ -80,17 +118,7 @@ def load_motion(path: str | Path, *, clip: int = 0, person: int = 0, fps: float 
     Raises:
         ValueError: the file is damaged, hostile or holds no motion, or has no such clip or person; FileNotFoundError: there is none.
     """
-    path = Path(path)
-    with naming(path):
-        if fps is not None and not (math.isfinite(fps) and fps > 0):
-            raise ValueError(f"fps is {fps}, expected a finite number above 0")
-        clips = _read_clips(path)
-        if not 0 <= clip < len(clips):
-            raise ValueError(f"there is no clip {clip}: the file has {len(clips)}, from 0: {'; '.join(str(c.info) for c in clips[:10])}")
-        chosen = clips[clip]
-        if not 0 <= person < chosen.info.people:
-            raise ValueError(f"there is no person {person}: clip {clip} has {chosen.info.people}, from 0")
-        return chosen.build(person, fps)
+    return open_motions(path).motion(clip=clip, person=person, fps=fps)
 
 
 def save_motion(motion: Motion, path: str | Path) -> None:

@@ -56,7 +56,7 @@ class VideoReader:
         self.path, self._timeline, self._chosen = path, timeline, chosen
         self.fps = timeline.fps
         self.variable_rate = timeline.variable_rate
-        self.notes = (f"{path.name} has a variable frame rate: its average of {self.fps:.3f} fps is used",) if self.variable_rate else ()
+        self.notes = (f"{path.name} has a variable frame rate, {self.fps:.3f} fps on average",) if self.variable_rate else ()
         self.source_size = timeline.size[::-1] if timeline.turns % 2 else timeline.size
         scale = min(1.0, (max_side or max(self.source_size)) / max(self.source_size))
         self.image_size = tuple(max(1, round(side * scale)) for side in self.source_size)

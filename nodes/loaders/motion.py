@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ...core.formats import describe_motions, load_filmed_motion
+from ...core.formats import load_filmed_motion
 from .. import host, sockets
 
 MOTION_SUFFIXES = (".npz", ".pkl", ".pickle", ".pt", ".pth", ".bvh")
@@ -85,5 +85,6 @@ class LoadMotion(io.ComfyNode):
             return io.NodeOutput(default, default.fps, None, None, "no file: the motion connected to `default`")
         path = here.input_file(file)
         loaded = load_filmed_motion(path, video=film, clip=clip, person=person, fps=fps or None, max_side=max_side)
-        contents = "\n".join([*(str(info) for info in describe_motions(path)), *loaded.motion.notes])
-        return io.NodeOutput(loaded.motion, loaded.motion.fps, loaded.audio, loaded.frames, contents, ui=ui.PreviewText(contents))
+        return io.NodeOutput(
+            loaded.motion, loaded.motion.fps, loaded.audio, loaded.frames, loaded.contents, ui=ui.PreviewText(loaded.contents)
+        )

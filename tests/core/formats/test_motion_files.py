@@ -197,6 +197,12 @@ def test_other_files_are_named(refused, content, name, match):
     refused(content, name, match)
 
 
+def test_an_array_that_mentions_a_pickle_stays_an_array(tmp_path):
+    """The members of an archive decide what it is, not the bytes in them."""
+    np.savez(tmp_path / "a.npz", joints_m=standing().joints.numpy(), source=np.frombuffer(b"clip/data.pkl", np.uint8))
+    assert load_motion(tmp_path / "a.npz").frames == 3
+
+
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
 def test_a_frame_rate_must_be_a_number_above_zero(files, tmp_path, fps):
     path = tmp_path / "a.npz"
