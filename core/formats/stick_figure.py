@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..maps.colours import MIDDLE, side_colours
 from ..types import Skeleton
 
 _SIDES = 12
@@ -11,7 +12,7 @@ _SPINDLE = np.array([[0.0, 0.0], [0.05, 0.62], [0.16, 1.0], [0.5, 0.74], [0.88, 
 _ARC = np.linspace(0, np.pi, 8)
 _BALL = np.stack([-np.cos(_ARC), np.sin(_ARC)], 1)
 _BALL[[0, -1], 1] = 0.0
-_LEFT, _MIDDLE, _RIGHT = (70, 130, 235, 255), (225, 222, 212, 255), (240, 105, 70, 255)
+_GAMMA = 2.2  # of the colour table; glTF multiplies linear light
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ class StickFigure:
 
 
 def stick_figure(skeleton: Skeleton) -> StickFigure:
-    """Mesh of a skeleton in its rest pose, in metres; left is blue, right is red.
+    """Mesh of a skeleton in its rest pose, in metres, its sides coloured as in drawings.
 
     A bone moves with the joint it begins at. Bones of no length are left out; a joint called "head" gets a head.
     """
     rest = skeleton.rest.double().numpy()
     size = max(float((rest.max(0) - rest.min(0)).max()), 0.05)
     radius = np.zeros(len(rest))
-    parts = []
+    parts, colours = [], side_colours(skeleton)
     for child, parent in skeleton.bones:
         bone = rest[child] - rest[parent]
         length = float(np.linalg.norm(bone))
@@ -41,28 +42,23 @@ def stick_figure(skeleton: Skeleton) -> StickFigure:
             continue
         thick = min(max(0.14 * length, 0.0025 * size), 0.02 * size)
         radius[[child, parent]] = np.maximum(radius[[child, parent]], 0.6 * thick)
-        parts.append((parent, _side(skeleton, child), _lathe(rest[parent], bone / length, _SPINDLE * (length, thick))))
+        parts.append((parent, colours[child], _lathe(rest[parent], bone / length, _SPINDLE * (length, thick))))
         if skeleton.names[child] == "head":
             center = rest[child] + 0.045 * size * bone / length
-            parts.append((child, _MIDDLE, _lathe(center, bone / length, _BALL * (0.06 * size, 0.048 * size))))
+            parts.append((child, MIDDLE, _lathe(center, bone / length, _BALL * (0.06 * size, 0.048 * size))))
     for joint, center in enumerate(rest):
         ball = _BALL * (radius[joint] or 0.01 * size)
-        parts.append((joint, _side(skeleton, joint), _lathe(center, np.array([0.0, 1.0, 0.0]), ball)))
+        parts.append((joint, colours[joint], _lathe(center, np.array([0.0, 1.0, 0.0]), ball)))
     counts = [len(points) for _, _, (points, _, _) in parts]
     starts = np.cumsum([0, *counts[:-1]])
+    shades = np.round(255 * (np.array([color for _, color, _ in parts]) / 255) ** _GAMMA)
     return StickFigure(
         positions=np.concatenate([points for _, _, (points, _, _) in parts]).astype(np.float32),
         normals=np.concatenate([normals for _, _, (_, normals, _) in parts]).astype(np.float32),
-        colors=np.repeat(np.array([color for _, color, _ in parts], np.uint8), counts, axis=0),
+        colors=np.repeat(np.pad(shades, ((0, 0), (0, 1)), constant_values=255).astype(np.uint8), counts, axis=0),
         joints=np.repeat([joint for joint, _, _ in parts], counts),
         triangles=np.concatenate([triangles + start for start, (_, _, (_, _, triangles)) in zip(starts, parts, strict=True)]),
     )
-
-
-def _side(skeleton: Skeleton, joint: int) -> tuple[int, int, int, int]:
-    """Left is +X."""
-    offset = float(skeleton.rest[joint, 0] - skeleton.rest[skeleton.mirror[joint], 0])
-    return _LEFT if offset > 0 else _RIGHT if offset < 0 else _MIDDLE
 
 
 def _lathe(origin: np.ndarray, axis: np.ndarray, profile: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

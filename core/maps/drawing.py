@@ -8,11 +8,11 @@ from torch import Tensor
 
 from ..geometry.cameras import check_camera
 from ..types import CameraRig, Motion, Skeleton
+from .colours import side_colours
 
 STYLES = ("motion4d", "mtvcrafter")
 _NEAR = 0.05  # metres: joints nearer to the camera plane are not drawn
 _SHIFT = 4  # coordinates go to OpenCV in 1/16 pixel
-_LEFT, _RIGHT, _MIDDLE = (255, 138, 92), (64, 196, 232), (236, 234, 226)  # warm left, cool right, pale trunk
 _TOP, _BOTTOM = (30, 33, 46), (13, 14, 20)  # the plain background fades from one to the other
 _OUTLINE = (10, 11, 16)
 _BONE_RADIUS = 0.021  # metres at the parent's end
@@ -124,19 +124,13 @@ def _to_bytes(picture: Tensor) -> np.ndarray:
     return (picture.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).contiguous().numpy().copy()
 
 
-def _bone_colours(skeleton: Skeleton) -> list[tuple[int, int, int]]:
-    """(J) colour of each joint and of the bone that ends in it, by its side."""
-    sides = ((_LEFT if name.startswith("left") else _RIGHT if name.startswith("right") else _MIDDLE) for name in skeleton.names)
-    return list(sides)
-
-
 def _draw_bones(canvas: np.ndarray, skeleton: Skeleton, pixels: np.ndarray, depth: np.ndarray, shown: np.ndarray, focal: float) -> None:
     """Draw tapered bones and their joints, far ones first."""
     if not shown.any():
         return
     unit = min(canvas.shape[:2]) / 512
     radius = np.clip(_BONE_RADIUS * focal / np.where(shown, depth, 1), 1.5 * unit, 9 * unit)
-    colours = _bone_colours(skeleton)
+    colours = side_colours(skeleton)
     middle = np.median(depth[shown])
     parts = [((depth[a] + depth[b]) / 2, a, b) for b, a in skeleton.bones if shown[a] and shown[b]]
     parts += [(depth[joint] - _JOINT_BIAS, joint, joint) for joint in np.flatnonzero(shown)]

@@ -1,9 +1,11 @@
 import pytest
 import torch
+from motion4d.core.formats.stick_figure import stick_figure
 from motion4d.core.geometry.cameras import motion_capture_intrinsics, orbit_rig, own_camera
+from motion4d.core.maps.colours import LEFT, MIDDLE, RIGHT, side_colours
 from motion4d.core.maps.drawing import draw_skeleton, overlay
 from motion4d.core.skeletons import COCO17, SMPL24
-from motion4d.core.types import Frame, Motion
+from motion4d.core.types import Frame, Motion, Skeleton
 
 STYLES = ("motion4d", "mtvcrafter")
 
@@ -49,6 +51,19 @@ def test_left_is_warm_and_right_is_cool():
     pixels, _ = rig.project((motion.joints[0, [18, 19]] + motion.joints[0, [20, 21]]) / 2)
     left, right = (picture[int(row), int(column)] for column, row in pixels[0])
     assert left[0] > left[2] + 0.2 and right[2] > right[0] + 0.2
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [("left_arm", "right_arm"), ("LeftArm", "RightArm"), ("arm.L", "arm.R"), ("rig:lArm", "rig:rArm")]
+)
+def test_drawings_and_figures_colour_the_sides_alike_by_the_names_of_joints(left, right):
+    names = ("hips", right, "tail", left)
+    skeleton = Skeleton(names=names, parents=(-1, 0, 0, 0), mirror=(0, 3, 2, 1), rest=torch.eye(4)[:, :3])
+    assert side_colours(skeleton) == [MIDDLE, RIGHT, MIDDLE, LEFT]
+    figure = stick_figure(skeleton)
+    for joint, (red, _, blue) in ((1, RIGHT), (3, LEFT)):
+        shades = figure.colors[figure.joints == joint].astype(int)
+        assert (shades[:, 3] == 255).all() and ((shades[:, 0] > shades[:, 2]) == (red > blue)).all()
 
 
 @pytest.mark.parametrize("style", STYLES)
