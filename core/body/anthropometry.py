@@ -58,15 +58,18 @@ def _sections() -> dict[tuple[str, str], tuple[float, float, float]]:
 BONE_SECTIONS = _sections()
 
 
-def bone_sections(motion: Motion) -> Tensor:
+def bone_sections(motion: Motion, *, scale: float | None = None) -> Tensor:
     """Sections (B, 3) of the motion's bones, in the order of `skeleton.bones`: metres (round, x, z), as in the table above.
 
     Bones of the table are scaled by the stature; any other bone is round with a radius of 0.16 of its length, at most half the skeleton's median bone
     (0 where it is never seen).
+
+    Args:
+        scale: `thickness_scale` of the motion, where it is known already.
     """
     skeleton: Skeleton = motion.skeleton
     lengths = bone_lengths(motion)
-    scale = thickness_scale(motion)
+    scale = thickness_scale(motion) if scale is None else scale
     generic = (GENERIC_RATIO * lengths).clamp(max=_GENERIC_LIMIT * float(lengths.nanmedian())).nan_to_num(nan=0.0)
     rows = []
     for child, parent in skeleton.bones:

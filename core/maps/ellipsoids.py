@@ -39,38 +39,40 @@ def body_ellipsoids(motion: Motion, *, virtual_leaves: bool = True) -> Ellipsoid
     Sections follow `anthropometry`: round where the motion has no rotations, else with the two radii of the table, turned with the parent joint. A bone
     shorter than 5 mm or with a missing end is not present. In the axes of the motion, on the CPU.
     """
-    joints, seen = motion.joints.detach().cpu().double(), motion.seen.cpu()
+    motion = motion.cpu()
+    joints, seen = motion.joints.double(), motion.seen
     bones = motion.skeleton.bones
     child, parent = [bone[0] for bone in bones], [bone[1] for bone in bones]
     oriented = motion.rotations is not None and motion.skeleton.rest is not None
     frames = rest_bones = None
     if oriented:
-        frames = world_rotations(motion.rotations.detach().cpu().double(), motion.skeleton.parents)
-        rest = motion.skeleton.rest.cpu().double()
+        frames = world_rotations(motion.rotations.double(), motion.skeleton.parents)
+        rest = motion.skeleton.rest.double()
         rest_bones = rest[child] - rest[parent]
     starts, ends, present = joints[:, parent], joints[:, child], seen[:, child] & seen[:, parent]
-    sections, turns = bone_sections(motion), frames[:, parent] if oriented else None
+    scale = thickness_scale(motion)
+    sections, turns = bone_sections(motion, scale=scale), frames[:, parent] if oriented else None
 
-    leaf = _head_leaf(motion, joints, frames) if virtual_leaves else None
+    leaf = _head_leaf(motion, joints, frames, scale) if virtual_leaves else None
     if leaf is not None:
         start, end, leaf_present, turn = leaf
         starts, ends = torch.cat([starts, start[:, None]], 1), torch.cat([ends, end[:, None]], 1)
         present = torch.cat([present, leaf_present[:, None]], 1)
-        sections = torch.cat([sections, thickness_scale(motion) * torch.tensor([HEAD_SECTION], dtype=torch.float64)])
+        sections = torch.cat([sections, scale * torch.tensor([HEAD_SECTION], dtype=torch.float64)])
         if oriented:
             turns = torch.cat([turns, turn[:, None]], 1)
             rest_bones = torch.cat([rest_bones, torch.tensor([HEAD_TOP], dtype=torch.float64)])
     return _from_bones(starts, ends, present, sections, turns, rest_bones)
 
 
-def _head_leaf(motion: Motion, joints: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None] | None:
+def _head_leaf(motion: Motion, joints: Tensor, frames: Tensor | None, scale: float) -> tuple[Tensor, Tensor, Tensor, Tensor | None] | None:
     """Start (T, 3), end (T, 3), presence (T) and turn (T, 3, 3) of the bone from the head joint to the crown; None for a skeleton without head or neck."""
     names = motion.skeleton.names
     if "head" not in names or "neck" not in names:
         return None
     head, neck = names.index("head"), names.index("neck")
-    start, seen = joints[:, head], motion.seen.cpu()
-    offset = thickness_scale(motion) * torch.tensor(HEAD_TOP, dtype=torch.float64)
+    start, seen = joints[:, head], motion.seen
+    offset = scale * torch.tensor(HEAD_TOP, dtype=torch.float64)
     if frames is not None:
         return start, start + frames[:, head] @ offset, seen[:, head], frames[:, head]
     along = start - joints[:, neck]
