@@ -34,9 +34,7 @@ def frame_motion(
     """
     if motion.frame is Frame.CAMERA:
         if not keep_own_camera:
-            raise ValueError(
-                "the motion is in the axes of the camera that filmed it and cannot be orbited: switch keep_own_camera on"
-            )
+            raise ValueError("the motion is in the axes of the camera that filmed it and cannot be orbited: switch keep_own_camera on")
         return own_camera(motion, _fit_size(motion.image_size, max(image_size))) if motion.image_size else own_camera(motion)
     joints = motion.joints[motion.seen]
     if len(joints) == 0:
