@@ -104,7 +104,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist")
+        raise FileNotFoundError(f"there is no file {path}")
     if path.suffix.lower() not in CHECKPOINT_SUFFIXES:
         raise ValueError(f"{path} is no checkpoint: expected a file that ends in {', '.join(CHECKPOINT_SUFFIXES)}")
     read = _read_safetensors if path.suffix.lower() == ".safetensors" else _read_torch

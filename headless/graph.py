@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,7 +161,7 @@ def validate(prompt: Prompt, nodes: Nodes) -> list[Problem]:
     """Everything that keeps `prompt` from running, empty if nothing does; widget values are converted in place, as ComfyUI does."""
     for name, node in prompt.items():
         if node.get("class_type") not in nodes:
-            message = f"Node '{title(prompt, name) or name}' is not among the headless nodes (motion4d nodes lists them)"
+            message = f"{node.get('class_type') or 'a node without class_type'} is not among the headless nodes (motion4d nodes lists them)"
             return [Problem("missing_node_type", message, node=name, class_type=str(node.get("class_type")), title=title(prompt, name))]
     outputs = [name for name, node in prompt.items() if nodes[node["class_type"]].GET_SCHEMA().is_output_node]
     if not outputs:
@@ -239,8 +240,10 @@ def _check_value(given: dict[str, Any], name: str, kind: str, options: dict, *, 
     value = given[name]
     if isinstance(value, dict) and "__value__" in value:
         value = given[name] = value["__value__"]
+    if not has_widget(kind, options) and kind != "*" and "," not in kind:
+        return [("invalid_input_type", f"Expected a link to an output of type {kind}", f"got the value {value!r}")]
     try:
-        convert = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}.get(kind)
+        convert = {"INT": int, "FLOAT": _finite, "STRING": str, "BOOLEAN": _truth}.get(kind)
         if convert:
             value = given[name] = convert(value)
     except (ValueError, TypeError, OverflowError) as error:
@@ -258,6 +261,20 @@ def _check_value(given: dict[str, Any], name: str, kind: str, options: dict, *, 
         listed = f"(list of length {len(choices)})" if len(choices) > 20 else str(choices)
         return [("value_not_in_list", "Value not in list", f"{value!r} not in {listed}")]
     return []
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("expected a finite number")
+    return number
+
+
+def _truth(value: Any) -> bool:
+    # ComfyUI takes any text for true, "false" as well; here a text that says neither is a mistake.
+    if isinstance(value, str) and value.lower() not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return value.lower() == "true" if isinstance(value, str) else bool(value)
 
 
 def _ask_node(node: type, given: dict[str, Any], entries: Sockets, parameters, linked_types: dict) -> list[tuple[str, str, str]]:

@@ -2,7 +2,6 @@
 
 import filecmp
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ..nodes.host import confined
+from ..nodes.host import confined, numbered
 from . import EXAMPLES
 
 # The inputs of the example workflows come with the package.
@@ -61,10 +60,7 @@ class HeadlessHost:
         if stem == self.output.resolve() or not stem.name:
             raise ValueError(f"filename_prefix '{prefix}' has no file name: write something like 'motion4d/walk'")
         stem.parent.mkdir(parents=True, exist_ok=True)
-        taken = re.compile(re.escape(stem.name) + r"_(\d+)_?\.")
-        present = [path.name for path in (*stem.parent.iterdir(), *(one for one in self._given if one.parent == stem.parent))]
-        numbers = [int(found[1]) for name in present if (found := taken.match(name))]
-        path = stem.with_name(f"{stem.name}_{max(numbers, default=0) + 1:05}_{suffix}")
+        path = numbered(stem.parent, stem.name, suffix, taken=self._given)
         self._given.append(path)
         return path
 

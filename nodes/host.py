@@ -4,6 +4,7 @@ A node asks `current()` and never knows which program answers. ComfyUI is found 
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +75,18 @@ def on_device(module: torch.nn.Module) -> Iterator[torch.device]:
         module.to("cpu")
 
 
+def numbered(folder: Path, name: str, suffix: str, *, taken: Iterable[Path] = ()) -> Path:
+    """The path after the last "name_00001_suffix" of a folder; files of another suffix have numbers of their own.
+
+    Args:
+        taken: paths that have been given out and need not exist yet.
+    """
+    pattern = re.compile(re.escape(name) + r"_(\d+)_?" + re.escape(suffix))
+    present = {path.name for path in folder.iterdir()} | {path.name for path in taken if path.parent == folder}
+    numbers = [int(found[1]) for one in present if (found := pattern.fullmatch(one))]
+    return folder / f"{name}_{max(numbers, default=0) + 1:05}_{suffix}"
+
+
 class _ComfyProgress:
     def __init__(self, total: int):
         from comfy.utils import ProgressBar
@@ -109,10 +122,9 @@ class ComfyHost:
     def output_file(self, prefix, suffix):
         import folder_paths
 
-        folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
-        while (path := Path(folder, f"{name}_{counter:05}_{suffix}")).exists():
-            counter += 1
-        return path
+        folder, name, *_ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return numbered(Path(folder), name, suffix)
 
     def saved(self, path):
         import folder_paths

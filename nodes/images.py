@@ -1,6 +1,5 @@
 """Between the layouts of `core` (V, T, H, W, ...) and of ComfyUI (IMAGE (B, H, W, 3) in 0..1, MASK (B, H, W)); views follow each other."""
 
-import torch
 from einops import rearrange
 from torch import Tensor
 
@@ -18,8 +17,3 @@ def to_images(pictures: Tensor) -> Tensor:
 def to_masks(masks: Tensor) -> Tensor:
     """(V, T, H, W) bool -> MASK (V T, H, W)."""
     return rearrange(masks, "v t h w -> (v t) h w").float()
-
-
-def beside(left: Tensor, right: Tensor) -> Tensor:
-    """Two batches (V, T, H, W, 3) of the same size, side by side."""
-    return torch.cat([left, right], dim=3)

@@ -29,7 +29,7 @@ def describe_motion(motion: Motion, statistics: MotionStatistics | None = None) 
         lines.append(
             f"bone lengths vary by {float(drift.nanmean()) * 1000:.1f} mm on average, {float(drift.nan_to_num().max()) * 1000:.1f} mm at most"
         )
-    lines += [f"assumed: {note}" for note in motion.notes]
+    lines += [f"note: {note}" for note in motion.notes]
     if statistics is not None:
         lines.append(placement_report(motion, statistics).text())
     return "\n".join(lines)

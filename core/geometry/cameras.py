@@ -79,6 +79,8 @@ def orbit_rig(
     """
     if len(azimuths_deg) == 0 or not radius > 0:
         raise ValueError(f"{len(azimuths_deg)} azimuths and radius {radius}: expected at least one view and a radius above 0")
+    if len(target) != 3:
+        raise ValueError(f"target is {tuple(target)}, expected x, y and z in metres")
     if focal_px is not None and vertical_fov_deg is not None:
         raise ValueError("focal_px and vertical_fov_deg are both given: give one")
     if focal_px is None:

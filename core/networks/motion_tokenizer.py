@@ -207,7 +207,7 @@ class MotionTokenizer(nn.Module):
         """
         if tokens.ndim != 3 or tokens.shape[0] == 0 or tokens.shape[2] != self.config.code_dim:
             raise ValueError(f"tokens have shape {tuple(tokens.shape)}, this tokenizer expects (B, L, {self.config.code_dim})")
-        if tokens.shape[1] % joints:
+        if joints < 1 or tokens.shape[1] % joints:
             raise ValueError(f"{tokens.shape[1]} tokens are no whole number of frames of {joints} joints")
         latents = tokens.unflatten(1, (-1, joints))  # (B, f, J, C)
         frames = latents.shape[1]

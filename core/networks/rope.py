@@ -51,6 +51,8 @@ def vision_rope(frames: int, height: int, width: int, *, split: Sequence[int] = 
     Returns:
         RotaryTable of frames * height * width rows, float32.
     """
+    if len(split) != 3:
+        raise ValueError(f"split is {tuple(split)}, expected channels for frame, row and column")
     if min(frames, height, width) < 1:
         raise ValueError(f"the patch grid is {frames} x {height} x {width}, expected at least 1 each way")
     grid = torch.meshgrid(*(torch.arange(size) for size in (frames, height, width)), indexing="ij")
@@ -67,6 +69,8 @@ def motion_rope(mean_joints: Tensor, frames: int, *, split: Sequence[int] = (16,
     Returns:
         RotaryTable of frames * J rows, float32.
     """
+    if len(split) != 4:
+        raise ValueError(f"split is {tuple(split)}, expected channels for t, x, y and z")
     if mean_joints.ndim != 2 or mean_joints.shape[1] != 3 or frames < 1:
         raise ValueError(f"mean_joints {tuple(mean_joints.shape)} and {frames} frames: expected (J, 3) and at least 1 frame")
     positions = mean_joints.detach().to("cpu", torch.float32).numpy()

@@ -3,11 +3,11 @@
 from comfy_api.latest import io
 
 from ...core.geometry.cameras import own_camera
-from ...core.maps.backgrounds import fit_background
+from ...core.maps.backgrounds import fit_background, maps_beside
 from ...core.maps.bone_maps import DEPTH_MODES, encode_depth, encode_normals, render_bone_maps
-from ...core.maps.drawing import STYLES, draw_skeleton, overlay
+from ...core.maps.drawing import STYLES, draw_skeleton
 from .. import host, sockets
-from ..images import beside, grey_to_colour, to_images, to_masks
+from ..images import grey_to_colour, to_images, to_masks
 
 
 def _cameras_input():
@@ -71,9 +71,7 @@ class RenderBoneMaps(io.ComfyNode):
         maps = render_bone_maps(motion, cameras, virtual_leaves=virtual_leaves, device=host.current().device(), advance=bar.advance)
         depth, normals = grey_to_colour(encode_depth(maps, span_m=span, mode=depth_range)), encode_normals(maps)
         behind = fit_background(background, cameras.image_size, motion.frames)
-        preview = beside(
-            *(picture if behind is None else overlay(picture, behind, maps.mask, opacity=opacity) for picture in (depth, normals))
-        )
+        preview = maps_beside(depth, normals, maps.mask, behind, opacity=opacity)
         return io.NodeOutput(maps, to_images(depth), to_images(normals), to_masks(maps.mask), to_images(preview))
 
 

@@ -161,3 +161,31 @@ def test_a_workflow_is_read_as_it_is(tmp_path, prompt):
     assert read_workflow(tmp_path / "flow.json", from_page=lambda graph: graph) == flow
     with pytest.raises(FileNotFoundError, match=r"other\.json"):
         read_workflow(tmp_path / "other.json", from_page=lambda graph: graph)
+
+
+@pytest.mark.parametrize("value", [5, "text", None, [1, 2, 3]])
+def test_a_value_where_only_a_link_can_go_is_refused(prompt, nodes, value):
+    from comfy_api.latest import io
+
+    class Seeing(nodes["Show"]):
+        @classmethod
+        def define_schema(cls):
+            return io.Schema(node_id="Seeing", inputs=[io.Image.Input("image")], outputs=[], is_output_node=True)
+
+    problems = validate(prompt(n1=("Seeing", {"image": value})), {**nodes, "Seeing": Seeing})
+    assert [(problem.kind, problem.input) for problem in problems] in ([("invalid_input_type", "image")], [("bad_linked_input", "image")])
+
+
+@pytest.mark.parametrize(("kind", "value"), [("Float", float("nan")), ("Float", "inf"), ("Boolean", "maybe")])
+def test_numbers_are_finite_and_switches_are_true_or_false(prompt, nodes, kind, value):
+    from comfy_api.latest import io
+
+    class Taking(nodes["Show"]):
+        @classmethod
+        def define_schema(cls):
+            return io.Schema(node_id="Taking", inputs=[getattr(io, kind).Input("one")], outputs=[], is_output_node=True)
+
+    everything = {**nodes, "Taking": Taking}
+    assert [problem.kind for problem in validate(prompt(n1=("Taking", {"one": value})), everything)] == ["invalid_input_type"]
+    good = prompt(n1=("Taking", {"one": "false" if kind == "Boolean" else "2"}))
+    assert validate(good, everything) == [] and good["1"]["inputs"]["one"] in (False, 2.0)

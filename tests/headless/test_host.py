@@ -38,12 +38,13 @@ def test_taken_files_keep_their_name_where_they_can(host, tmp_path):
     assert [host.input_file(name).read_text() for name in names] == ["one", "two", "one", "two"]
 
 
-def test_outputs_are_numbered_as_in_comfyui(host):
+def test_outputs_are_numbered_by_kind_of_file(host):
     first = host.output_file("motion4d/walk", ".npz")
     assert first == (host.output / "motion4d" / "walk_00001_.npz").resolve()
-    # A number counts for every suffix, and from the moment it is given away.
-    assert host.output_file("motion4d/walk", ".bvh").name == "walk_00002_.bvh"
-    (host.output / "motion4d" / "walk_00041_.mp4").write_text("")
+    assert host.output_file("motion4d/walk", ".bvh").name == "walk_00001_.bvh"
+    # A number counts from the moment it is given away.
+    assert host.output_file("motion4d/walk", ".npz").name == "walk_00002_.npz"
+    (host.output / "motion4d" / "walk_00041_.npz").write_text("")
     assert host.output_file("motion4d/walk", ".npz").name == "walk_00042_.npz"
     assert host.output_file("motion4d/walker", ".npz").name == "walker_00001_.npz"
     assert host.output_file("plain", ".npz").parent == host.output.resolve()

@@ -168,6 +168,35 @@ def test_a_motion_comes_with_its_video_frame_by_frame(host, filmed):
     assert "both cut to 10" in contents
 
 
+def test_a_video_of_another_shape_is_not_the_one_the_motion_was_taken_from(host, filmed):
+    from motion4d.core.formats import write_video
+
+    save_motion(filmed, host.inputs[0] / "filmed.npz")
+    write_video(torch.rand(3, 160, 160, 3), host.inputs[0] / "square.mp4", 24.0)
+    with pytest.raises(ValueError, match="120x160, square[.]mp4 has 160x160"):
+        run(LoadMotion, file="filmed.npz", **(LOAD | {"video": "square.mp4"}))
+
+
+def test_a_world_motion_points_to_the_clip_that_lies_on_the_video(host, walk):
+    import numpy as np
+    from motion4d.core.formats import write_video
+
+    zeros = np.zeros((5, 3), "f4")
+    world = {"body_pose": np.zeros((5, 63), "f4"), "betas": np.zeros((5, 10), "f4"), "global_orient": zeros, "transl": zeros}
+    seen = {
+        "global_orient_incam": zeros,
+        "transl_incam": zeros + np.float32(3),
+        "K_fullimg": np.eye(3)[None].repeat(5, 0) * 500,
+        "img_width": 64,
+        "img_height": 48,
+    }
+    np.savez(host.inputs[0] / "gvhmr.npz", **world, **seen)
+    write_video(torch.rand(5, 48, 64, 3), host.inputs[0] / "film.mp4", 24.0)
+    assert "clip 1 is the one that lies on the video" in run(LoadMotion, file="gvhmr.npz", **(LOAD | {"video": "film.mp4"}))[-1]
+    motion, *_, contents = run(LoadMotion, file="gvhmr.npz", **(LOAD | {"video": "film.mp4", "clip": 1}))
+    assert motion.frame is Frame.CAMERA and "lies on the video" not in contents
+
+
 def test_motion_to_tokens_and_back_ends_where_it_began(host, walk, tokenizer):
     placed, placement, report = run(FitMotionToTokenizer, motion=walk, tokenizer=tokenizer, **FIT)
     assert placed.frame is Frame.CAMERA and "sigma" in report

@@ -25,7 +25,7 @@ def test_the_report_names_length_gaps_speed_and_assumptions():
     confidence[5, 3] = 0
     text = describe_motion(moving(confidence=confidence, notes=("30 fps assumed",)))
     for part in ("11 frames at 20 fps = 0.55 s", "24 joints in world space, positions only", "1 joint positions are missing, in 1 frames",
-                 "fastest 2.00 m/s", "bone lengths vary by 0.0 mm", "assumed: 30 fps assumed"):  # fmt: skip
+                 "fastest 2.00 m/s", "bone lengths vary by 0.0 mm", "note: 30 fps assumed"):  # fmt: skip
         assert part in text
 
 

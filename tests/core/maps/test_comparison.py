@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from motion4d.core.maps.backgrounds import fit_background
+from motion4d.core.maps.backgrounds import fit_background, maps_beside
 from motion4d.core.maps.comparison import compare_motions, draw_comparison
 from motion4d.core.maps.motion_plots import plot_motion
 from motion4d.core.skeletons import SMPL24
@@ -56,8 +56,24 @@ def test_backgrounds_are_resized_cut_and_counted():
     )
     assert fit_background(frames[:1], (16, 12), 30).shape[0] == 1
     assert fit_background(None, (16, 12), 3) is None
+    wide = fit_background(torch.arange(12.0)[None, None, :, None].expand(1, 6, 12, 3), (6, 6), 1)
+    assert torch.equal(wide[0, 0, :, 0], torch.arange(3.0, 9.0))
+    assert torch.equal(fit_background(frames[..., :3], (8, 6), 4), frames[:4, ..., :3])
     with pytest.raises(ValueError, match="the motion 6"):
         fit_background(frames, (16, 12), 6)
+
+
+def test_maps_cover_their_background_where_the_mask_says_so(generator):
+    left, right = (torch.rand(2, 3, 4, 5, 3, generator=generator) for _ in range(2))
+    background = torch.rand(3, 4, 5, 3, generator=generator)
+    mask = torch.rand(2, 3, 4, 5, generator=generator) > 0.5
+    both = maps_beside(left, right, mask, background, opacity=0.75)
+    assert both.shape == (2, 3, 4, 10, 3)
+    for half, picture in ((both[..., :5, :], left), (both[..., 5:, :], right)):
+        behind = background.expand_as(picture)
+        assert torch.allclose(half[mask], 0.75 * picture[mask] + 0.25 * behind[mask], atol=1e-6)
+        assert torch.equal(half[~mask], behind[~mask])
+    assert torch.equal(maps_beside(left, right, mask, None, opacity=0.5), torch.cat([left, right], 3))
 
 
 def test_curves_are_drawn_for_any_length_and_skeleton():
