@@ -122,7 +122,7 @@ def _raised(time: Tensor, start: float, end: float) -> Tensor:
 
 
 def _plan_tour(seconds: float, time: Tensor) -> _Plan:
-    stop, turned = 0.42 * seconds, 0.72 * seconds
+    stop, turned = 0.28 * seconds, 0.62 * seconds
     stride = _STRIDE * min(1.0, stop / 1.8)
     speed, slowing = _STRIDE_LENGTH / stride, 0.9 * stride
     turning = _turning(stop + 0.1 * stride, turned)
