@@ -3,14 +3,14 @@
 from torch import Tensor
 
 
-def check_shapes(owner: str, **arrays: tuple[Tensor | None, str]) -> dict[str, int]:
+def check_shapes(owner: str, **arrays: tuple[Tensor | int | None, str]) -> dict[str, int]:
     """Check named tensors against patterns such as "T J 3" and return the size bound to each letter.
 
     A letter stands for the same size in every pattern of one call; a number for itself. A tensor that is None is skipped.
 
     Args:
         owner: what the tensors belong to, for the message.
-        arrays: name=(tensor, pattern).
+        arrays: name=(tensor, pattern), or name=(size, letter) for a size that is known already.
 
     Raises:
         ValueError: names the tensor, its shape and the pattern with the sizes known so far.
@@ -18,6 +18,9 @@ def check_shapes(owner: str, **arrays: tuple[Tensor | None, str]) -> dict[str, i
     sizes: dict[str, int] = {}
     for name, (array, pattern) in arrays.items():
         if array is None:
+            continue
+        if isinstance(array, int):
+            sizes[pattern] = array
             continue
         if not isinstance(array, Tensor):
             raise ValueError(f"{owner}: {name} is {type(array).__name__}, expected a torch tensor ({pattern})")

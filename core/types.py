@@ -71,7 +71,7 @@ class Skeleton:
             raise ValueError(f"Skeleton: parents {self.parents} do not fit {count} joints: each is -1 or an earlier joint")
         if sorted(self.mirror) != list(range(count)) or any(self.mirror[other] != joint for joint, other in enumerate(self.mirror)):
             raise ValueError("Skeleton: mirror must pair the joints: mirror[mirror[j]] == j for each of them")
-        check_shapes("Skeleton", names=(torch.empty(count), "J"), rest=(self.rest, "J 3"))
+        check_shapes("Skeleton", names=(count, "J"), rest=(self.rest, "J 3"))
         _check_finite("Skeleton", rest=self.rest)
 
     @property
@@ -308,8 +308,7 @@ class Rig:
     binary: bytes
 
     def __post_init__(self):
-        joints = torch.empty(len(self.skeleton.names))
-        check_shapes("Rig", skeleton=(joints, "J"), rest=(self.rest, "J 4 4"), inverse_bind=(self.inverse_bind, "J 4 4"))
+        check_shapes("Rig", skeleton=(len(self.skeleton.names), "J"), rest=(self.rest, "J 4 4"), inverse_bind=(self.inverse_bind, "J 4 4"))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

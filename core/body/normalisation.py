@@ -30,8 +30,9 @@ class MotionStatistics:
     skeleton: Skeleton = SMPL24
 
     def __post_init__(self):
-        joints = torch.empty(len(self.skeleton.names))
-        check_shapes("MotionStatistics", skeleton=(joints, "J"), mean_mm=(self.mean_mm, "J 3"), std_mm=(self.std_mm, "J 3"))
+        check_shapes(
+            "MotionStatistics", skeleton=(len(self.skeleton.names), "J"), mean_mm=(self.mean_mm, "J 3"), std_mm=(self.std_mm, "J 3")
+        )
         if not (torch.isfinite(self.mean_mm).all() and torch.isfinite(self.std_mm).all() and (self.std_mm > 0).all()):
             raise ValueError("MotionStatistics: expected finite means and finite standard deviations above 0")
 

@@ -27,6 +27,11 @@ def test_a_letter_means_one_size_in_a_whole_call():
         check_shapes("x", a=(torch.zeros(2, 3), "T J"), b=(torch.zeros(2, 3), "J 3"))
 
 
+def test_a_known_size_binds_its_letter():
+    with pytest.raises(ValueError, match="with J=3"):
+        check_shapes("x", count=(3, "J"), a=(torch.zeros(2), "J"))
+
+
 def test_shapes_refuse_what_is_no_tensor_and_skip_what_is_absent():
     assert check_shapes("x", a=(None, "T J")) == {}
     with pytest.raises(ValueError, match="list"):
