@@ -105,12 +105,12 @@ class _Setup:
     """The folders and nodes of one run; the folder that takes the files of --set is deleted when it ends."""
 
     def __init__(self, options: argparse.Namespace):
-        from .host import EXAMPLE_INPUTS, HeadlessHost
+        from .host import HeadlessHost
         from .registry import load_nodes
 
         self._own = tempfile.TemporaryDirectory(prefix="motion4d_input_", ignore_cleanup_errors=True)
         models = options.models or [Path(os.environ.get("MOTION4D_MODELS") or "models")]
-        inputs = [Path(self._own.name), *(options.input or [Path("input")]), EXAMPLE_INPUTS]
+        inputs = [Path(self._own.name), *(options.input or [Path("input")])]
         self.host = HeadlessHost(inputs=inputs, output=options.output, models=models)
         self.nodes = load_nodes(self.host)
 
@@ -218,13 +218,12 @@ def _tiny_models(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from .host import EXAMPLE_INPUTS
     from .submit import Server, SubmitFailure, server_inputs, submit
 
     if len(options.server) > 1:
         raise UsageError(f"--server: expected one address, got {len(options.server)}: start the command once for each")
     server = Server(options.server[0])
-    folders = [*(options.input or [Path("input")]), EXAMPLE_INPUTS]
+    folders = options.input or [Path("input")]
     try:
         prompt = read_workflow(options.workflow, from_page=lambda graph: to_api(graph, server.json("/object_info")))
         inputs = server_inputs(server, prompt)

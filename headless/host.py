@@ -10,10 +10,6 @@ from pathlib import Path
 import torch
 
 from ..nodes.host import confined, numbered
-from . import EXAMPLES
-
-# The inputs of the example workflows come with the package.
-EXAMPLE_INPUTS = EXAMPLES / "inputs"
 
 
 class HeadlessHost:

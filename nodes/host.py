@@ -114,9 +114,10 @@ class ComfyHost:
     def input_file(self, name):
         import folder_paths
 
-        path = confined(Path(folder_paths.get_input_directory()), name)
+        root = Path(folder_paths.get_input_directory())
+        path = confined(root, name.removesuffix(" [input]"))  # ComfyUI's pages may mark the folder of a file
         if not path.is_file():
-            raise FileNotFoundError(f"{name} is not in the input folder {path.parent}: upload it there")
+            raise FileNotFoundError(f"{name} is not in the input folder {root}: upload it there")
         return path
 
     def output_file(self, prefix, suffix):

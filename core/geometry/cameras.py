@@ -141,19 +141,25 @@ def with_camera(motion: Motion, image_size: ImageSize) -> Motion:
 
 
 def check_camera(motion: Motion, rig: CameraRig) -> None:
-    """Refuse to draw a camera-space motion with a camera that is not its own.
+    """Refuse to draw a motion with cameras that cannot show it.
 
     Raises:
-        ValueError: the motion is in CAMERA axes and `rig` is not its camera (any image size of the same view is accepted).
+        ValueError: the motion is in CAMERA axes and `rig` is not its camera (any image size of the same view is accepted), or a view has all of the
+            motion behind it.
     """
-    if motion.frame is Frame.WORLD:
-        return
-    own = own_camera(motion, rig.image_size)
-    same = rig.views == 1 and torch.allclose(own.world_to_camera, rig.world_to_camera.to(own.world_to_camera), atol=1e-5)
-    if not (same and torch.allclose(own.intrinsics, rig.intrinsics.to(own.intrinsics), rtol=1e-3)):
+    if motion.frame is Frame.CAMERA:
+        own = own_camera(motion, rig.image_size)
+        same = rig.views == 1 and torch.allclose(own.world_to_camera, rig.world_to_camera.to(own.world_to_camera), atol=1e-5)
+        if not (same and torch.allclose(own.intrinsics, rig.intrinsics.to(own.intrinsics), rtol=1e-3)):
+            raise ValueError(
+                "the motion is in the axes of the camera that filmed it, and these are other cameras: use its own camera "
+                "(leave the cameras unconnected, or switch keep_own_camera on)"
+            )
+    seen = motion.joints[motion.seen]
+    blind = [view for view, depth in enumerate(rig.to_camera(seen)[..., 2]) if len(seen) and (depth <= 0).all()]
+    if blind:
         raise ValueError(
-            "the motion is in the axes of the camera that filmed it, and these are other cameras: use its own camera "
-            "(leave the cameras unconnected, or switch keep_own_camera on)"
+            f"view {blind[0]} looks away: all of the motion lies behind the camera; turn it round, or place cameras around the motion"
         )
 
 
