@@ -78,12 +78,13 @@ class LoadMotion(io.ComfyNode):
     @classmethod
     def execute(cls, file, clip, person, fps, video, max_side, default=None):
         here = host.current()
-        film = None if video == NONE else here.input_file(video)
         if file == NONE:
+            if video != NONE:
+                raise ValueError("video: it comes with the motion that was taken from it; choose that in `file` too")
             if default is None:
                 raise ValueError("file: no motion file is chosen; choose one, or connect a motion to `default`")
             return io.NodeOutput(default, default.fps, None, None, "no file: the motion connected to `default`")
-        path = here.input_file(file)
+        path, film = here.input_file(file), None if video == NONE else here.input_file(video)
         loaded = load_filmed_motion(path, video=film, clip=clip, person=person, fps=fps or None, max_side=max_side)
         return io.NodeOutput(
             loaded.motion, loaded.motion.fps, loaded.audio, loaded.frames, loaded.contents, ui=ui.PreviewText(loaded.contents)

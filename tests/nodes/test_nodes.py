@@ -138,6 +138,8 @@ def test_load_motion_hands_on_the_default_until_a_file_is_chosen(host, walk):
     assert motion is walk and fps == 20.0 and audio is None and frames is None
     with pytest.raises(ValueError, match="no motion file is chosen"):
         run(LoadMotion, file="none", **LOAD)
+    with pytest.raises(ValueError, match="choose that in `file` too"):
+        run(LoadMotion, file="none", default=walk, **(LOAD | {"video": "film.mp4"}))
     save_motion(walk, host.inputs[0] / "walk.npz")
     motion, fps, *_, contents = run(LoadMotion, file="walk.npz", default=None, **LOAD)
     assert torch.equal(motion.joints, walk.joints) and fps == 20.0 and "16 frames" in contents
