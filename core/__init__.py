@@ -8,4 +8,5 @@ Conventions, in short
 - Missing is explicit: confidence 0, and NaN only there.
 
 Imports go one way: formats, cues, estimators -> maps -> body -> geometry -> skeletons -> types -> shapes; specs -> networks.
+Sampling knows no network: it sees a model as a function.
 """

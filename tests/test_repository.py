@@ -69,6 +69,7 @@ def test_core_imports_only_downwards(path):
         if own in LAYERS and target in LAYERS and target != own:
             assert LAYERS.index(target) > LAYERS.index(own), f"{own} imports {target}"
         assert not (own == "networks" and target in LAYERS[:4]), "networks know neither files nor bodies"
+        assert not (own == "sampling" and target == "networks"), "sampling knows no network"
         assert level <= len(inside), "core imports from outside core"
 
 
