@@ -1,0 +1,276 @@
+"""MV-DiT 17B: Wan2.1's image-to-video transformer with motion attention in every fourth block, as MTVCrafter released it.
+
+The module is complete and our own: it takes the original key names, any text length and a host's layers. Every attention is in `wan_blocks`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..shapes import check_shapes
+from .attention import Attention
+from .rope import THETA, RotaryTable
+from .wan_blocks import KEY_LAYOUTS, BlockContext, WanBlock, modulated, vision_split, wan_rope
+
+PATCH = 2  # rows and columns of latent pixels in a token
+
+
+@dataclass(frozen=True)
+class MVDiTWanConfig:
+    """Sizes of the model; the defaults are the released one's.
+
+    in_channels: noise, mask and masked video together. text_len: tokens that every text is padded to. image_dim: width of the image
+    encoder's tokens. motion_dim: width of motion tokens, filled up with zeros to `dim`. motion_every: blocks 0, motion_every, ... have
+    motion attention. key_layout: see `wan_blocks.MotionAttention`.
+    """
+
+    dim: int = 5120
+    heads: int = 40
+    ffn_dim: int = 13824
+    layers: int = 40
+    in_channels: int = 36
+    out_channels: int = 16
+    text_dim: int = 4096
+    text_len: int = 512
+    freq_dim: int = 256
+    image_dim: int = 1280
+    motion_dim: int = 3072
+    motion_every: int = 4
+    key_layout: str = "released"
+
+    def __post_init__(self):
+        sizes = {name: value for name, value in vars(self).items() if name != "key_layout"}
+        if small := {name: value for name, value in sizes.items() if value < 1}:
+            raise ValueError(f"MVDiTWanConfig: {small}, expected at least 1")
+        if self.dim % self.heads or self.head_dim % 2 or self.head_dim < 6:
+            raise ValueError(f"MVDiTWanConfig: dim {self.dim} for {self.heads} heads, expected an even number of channels, 6 or more, each")
+        if self.freq_dim % 2:
+            raise ValueError(f"MVDiTWanConfig: freq_dim is {self.freq_dim}, expected an even number")
+        if self.motion_dim > self.dim:
+            raise ValueError(f"MVDiTWanConfig: motion_dim {self.motion_dim} is above dim {self.dim}, and motion is only filled up")
+        if self.key_layout not in KEY_LAYOUTS:
+            raise ValueError(f"MVDiTWanConfig: key_layout is {self.key_layout!r}, expected one of {', '.join(KEY_LAYOUTS)}")
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of a head."""
+        return self.dim // self.heads
+
+    @property
+    def motion_split(self) -> tuple[int, int, int, int]:
+        """Channels for t, x, y, z that `motion_rope` needs: time as in the video's table, the rest in three parts; (44, 28, 28, 28)."""
+        time = vision_split(self.head_dim)[0]
+        third, rest = divmod(self.head_dim - time, 3)
+        if rest or third % 2:
+            raise ValueError(f"heads of {self.head_dim} channels leave {self.head_dim - time} for x, y and z, expected a multiple of 6")
+        return time, third, third, third
+
+
+class _ImageEmbedding(nn.Module):
+    def __init__(self, config: MVDiTWanConfig, ops):
+        super().__init__()
+        width, dim = config.image_dim, config.dim
+        layers = ops.LayerNorm(width), ops.Linear(width, width), nn.GELU(), ops.Linear(width, dim), ops.LayerNorm(dim)
+        self.proj = nn.Sequential(*layers)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.proj(image)
+
+
+class _Head(nn.Module):
+    def __init__(self, config: MVDiTWanConfig, ops):
+        super().__init__()
+        self.modulation = nn.Parameter(torch.randn(1, 2, config.dim) / config.dim**0.5)
+        self.head = ops.Linear(config.dim, PATCH * PATCH * config.out_channels)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """Tokens (B, N, dim) and time (B, dim) -> (B, N, values of a patch)."""
+        shift, scale = (self.modulation.to(time) + time[:, None]).chunk(2, dim=1)  # two of (B, 1, dim)
+        return self.head(modulated(x, shift, scale))
+
+
+def time_sinusoid(timestep: Tensor, channels: int) -> Tensor:
+    """(B,) timesteps 0..1000 -> (B, channels) float32, cosines first, with the angles in float64."""
+    if timestep.device.type == "mps":  # has no float64
+        timestep = timestep.cpu()
+    half = channels // 2
+    frequencies = THETA ** (-torch.arange(half, dtype=torch.float64, device=timestep.device) / half)
+    angles = torch.outer(timestep.to(torch.float64), frequencies)
+    return torch.cat([angles.cos(), angles.sin()], 1).to(torch.float32)
+
+
+def _in_dtype_of_input(layers: nn.Sequential, x: Tensor) -> Tensor:
+    """Run layers in the dtype of `x`, wider than their weights; the layers of a host cast their weights themselves."""
+    for layer in layers:
+        if type(layer) is nn.Linear:
+            x = functional.linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype))
+        else:
+            x = layer(x)
+    return x
+
+
+class MVDiTWan(nn.Module):
+    """The transformer with the key names of the original Wan checkpoints, plus `blocks.{i}.norm4` and `blocks.{i}.motion_attn`.
+
+    It has no buffers: tables are functions of the sizes, so that a model built on the meta device misses nothing once it is loaded.
+
+    Args:
+        ops: the namespace the layers come from (torch.nn, or a host's own layers for offloading).
+        attention: what every attention uses in place of torch's own product, see `attention.Attention`.
+    """
+
+    def __init__(self, config: MVDiTWanConfig, *, ops=nn, attention: Attention | None = None):
+        super().__init__()
+        self.config = config
+        dim = config.dim
+        patch = (1, PATCH, PATCH)
+        self.patch_embedding = ops.Conv3d(config.in_channels, dim, patch, stride=patch)
+        self.text_embedding = nn.Sequential(ops.Linear(config.text_dim, dim), nn.GELU("tanh"), ops.Linear(dim, dim))
+        self.time_embedding = nn.Sequential(ops.Linear(config.freq_dim, dim), nn.SiLU(), ops.Linear(dim, dim))
+        self.time_projection = nn.Sequential(nn.SiLU(), ops.Linear(dim, 6 * dim))
+        self.img_emb = _ImageEmbedding(config, ops)
+        shared = {"key_layout": config.key_layout, "ops": ops, "attention": attention}
+        self.blocks = nn.ModuleList(
+            WanBlock(dim, config.heads, config.ffn_dim, motion=index % config.motion_every == 0, **shared) for index in range(config.layers)
+        )
+        self.head = _Head(config, ops)
+
+    @classmethod
+    def from_released(
+        cls, state_dict: Mapping[str, Tensor], config: MVDiTWanConfig, *, ops=nn, attention: Attention | None = None
+    ) -> "MVDiTWan":
+        """Build the model around the tensors of a checkpoint, which it takes as they are: dtype, device, memory mapping.
+
+        Raises:
+            ValueError: keys are missing or too many, or a tensor has another shape than `config` asks for.
+        """
+        with torch.device("meta"):
+            model = cls(config, ops=ops, attention=attention)
+        _check_state(model.state_dict(), state_dict)
+        model.load_state_dict(dict(state_dict), strict=True, assign=True)
+        return model.eval()
+
+    def embed_time(self, timestep: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,) timesteps -> time (B, dim) for the head, and (B, 6, dim) for the blocks, in the dtype and on the device of `like`.
+
+        The arithmetic is in float32 for any dtype of weights, as the release does it on a GPU.
+        """
+        wide = torch.promote_types(like.dtype, torch.float32)
+        time = _in_dtype_of_input(self.time_embedding, time_sinusoid(timestep, self.config.freq_dim).to(like.device, wide))
+        projected = _in_dtype_of_input(self.time_projection, time).unflatten(1, (6, -1))
+        return time.to(like.dtype), projected.to(like.dtype)
+
+    def prepare(
+        self, text: Sequence[Tensor], image: Tensor, motion: Tensor | None = None, motion_rope: RotaryTable | None = None
+    ) -> tuple[BlockContext, ...]:
+        """Keys and values of everything that is the same at every step, for `forward(context=...)`; valid until a weight changes.
+
+        Args: as of `forward`. Any of text, image and motion may have one row for a whole batch.
+
+        Returns:
+            What each block reads, in their order.
+        """
+        config = self.config
+        for index, row in enumerate(text):
+            if row.ndim != 2 or row.shape[1] != config.text_dim or row.shape[0] > config.text_len:
+                expected = f"(L, {config.text_dim}) with L up to {config.text_len}"
+                raise ValueError(f"MVDiTWan: text {index} has shape {tuple(row.shape)}, expected {expected}: use the text encoder of Wan")
+        check_shapes("MVDiTWan", image=(image, f"B N {config.image_dim}"), motion=(motion, f"B2 L {config.motion_dim}"))
+        if not len(text):
+            raise ValueError("MVDiTWan: text is empty, expected one tensor for each row, or one for all")
+        # Texts are filled with zeros before the embedding, and the filling is attended to.
+        padded = torch.stack([functional.pad(row, (0, 0, 0, config.text_len - len(row))) for row in text])
+        text_tokens, image_tokens = self.text_embedding(padded), self.img_emb(image)
+        if motion is not None:
+            places = (motion.shape[1], config.head_dim)
+            if motion_rope is None or motion_rope.cos.shape != places:
+                given = "none" if motion_rope is None else tuple(motion_rope.cos.shape)
+                raise ValueError(f"MVDiTWan: the rotary table of the motion is {given}, expected {places}: one row for each motion token")
+            motion = functional.pad(motion, (0, config.dim - config.motion_dim))
+            motion_rope = motion_rope.to(motion.device)
+        return tuple(block.prepare(text_tokens, image_tokens, motion, motion_rope) for block in self.blocks)
+
+    def forward(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        text: Sequence[Tensor] | None = None,
+        image: Tensor | None = None,
+        condition: Tensor | None = None,
+        motion: Tensor | None = None,
+        motion_rope: RotaryTable | None = None,
+        *,
+        vision_rope: RotaryTable | None = None,
+        context: Sequence[BlockContext] | None = None,
+    ) -> Tensor:
+        """Predict the flow, all tensors in the dtype the model computes in.
+
+        Args:
+            latents: (B, C, F, H, W) noisy, H and W even. timestep: (B,) 0..1000.
+            text: B tensors (L, text_dim), L up to text_len. image: (B, N, image_dim) tokens of the image encoder.
+            condition: (B, in_channels - C, F, H, W) mask and masked video.
+            motion: (B, L, motion_dim) tokens, frame-major; None leaves the backbone alone. Released weights know L = 312 only.
+            motion_rope: table of L rows, of `motion_rope(..., split=config.motion_split)`.
+            vision_rope: table of the patches; None for that of a whole clip, `wan_rope(F, H / 2, W / 2)`.
+            context: of `prepare`, in place of text, image, motion and motion_rope.
+
+        Returns:
+            (B, out_channels, F, H, W).
+
+        Raises:
+            ValueError: shapes that do not fit, or text, image or motion beside a context.
+        """
+        config = self.config
+        batch, _, frames, height, width = self._check_video(latents, timestep, condition)
+        if context is None:
+            if text is None or image is None:
+                raise ValueError("MVDiTWan: text or image is missing, expected both, or a context in their place")
+            context = self.prepare(text, image, motion, motion_rope)
+        elif any(part is not None for part in (text, image, motion, motion_rope)):
+            raise ValueError("MVDiTWan: text, image or motion beside a context, which holds them already: give one or the other")
+        self._check_context(context, batch)
+        x = self.patch_embedding(torch.cat([latents, condition], 1)).flatten(2).transpose(1, 2)  # (B, N, dim)
+        if vision_rope is None:
+            vision_rope = wan_rope(frames, height // PATCH, width // PATCH, head_dim=config.head_dim)
+        vision_rope = vision_rope.to(x.device)
+        time, projected = self.embed_time(timestep, x)
+        for block, part in zip(self.blocks, context, strict=True):
+            x = block(x, projected, vision_rope, part)
+        patches = self.head(x, time).view(batch, frames, height // PATCH, width // PATCH, PATCH, PATCH, config.out_channels)
+        return patches.permute(0, 6, 1, 2, 4, 3, 5).reshape(batch, config.out_channels, frames, height, width)
+
+    def _check_video(self, latents: Tensor, timestep: Tensor, condition: Tensor | None) -> tuple[int, ...]:
+        """The shape of the latents, if it fits."""
+        check_shapes("MVDiTWan", latents=(latents, "B C F H W"), timestep=(timestep, "B"), condition=(condition, "B Cc F H W"))
+        channels = latents.shape[1], 0 if condition is None else condition.shape[1]
+        if condition is None or sum(channels) != self.config.in_channels:
+            expected = f"expected {self.config.in_channels} together"
+            raise ValueError(f"MVDiTWan: latents have {channels[0]} channels and the condition {channels[1]}, {expected}")
+        if latents.shape[3] % PATCH or latents.shape[4] % PATCH:
+            size = f"{latents.shape[3]} x {latents.shape[4]}"
+            raise ValueError(f"MVDiTWan: latents are {size}, expected even numbers: make the sides of the video multiples of 16 pixels")
+        return tuple(latents.shape)
+
+    def _check_context(self, context: Sequence[BlockContext], batch: int) -> None:
+        if len(context) != len(self.blocks):
+            raise ValueError(f"MVDiTWan: the context is for {len(context)} blocks, the model has {len(self.blocks)}: prepare it again")
+        for name in ("text", "image", "motion"):
+            part = getattr(context[0], name)
+            if part is not None and len(part.keys) not in (1, batch):
+                raise ValueError(f"MVDiTWan: {name} has {len(part.keys)} rows, expected {batch} as the latents have, or 1 for all")
+
+
+def _check_state(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """Compare keys and shapes of a checkpoint with the model's."""
+    missing, unknown = (sorted(one.keys() - other.keys()) for one, other in ((expected, given), (given, expected)))
+    if missing or unknown:
+        lists = [f"{len(keys)} {kind} ({', '.join(keys[:3])})" for kind, keys in (("missing", missing), ("unknown", unknown)) if keys]
+        remedy = "use a Wan2.1 image-to-video checkpoint with motion attention in its original key names"
+        raise ValueError(f"the checkpoint does not fit MVDiTWan: {' and '.join(lists)} of {len(expected)} tensors: {remedy}")
+    for key, tensor in expected.items():
+        if given[key].shape != tensor.shape:
+            shapes = f"{tuple(given[key].shape)}, expected {tuple(tensor.shape)}"
+            raise ValueError(f"the checkpoint does not fit MVDiTWan: {key} is {shapes}: use the configuration it was trained with")
