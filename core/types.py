@@ -263,6 +263,16 @@ class BoneMaps:
             raise ValueError(f"BoneMaps: mask is {self.mask.dtype}, expected bool")
 
 
+def latent_frames(frames: int) -> int:
+    """Latent frames that a clip of `frames` is encoded in."""
+    return (frames + 3) // 4
+
+
+def decoded_frames(latents: int) -> int:
+    """Frames that tokens of `latents` latent frames decode to: four for each, but of an odd number the first gives one."""
+    return 4 * latents - 3 * (latents % 2)
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MotionTokens:
     """4DMoT tokens of one clip.

@@ -1,7 +1,6 @@
 """HeadlessHost: folders, device and progress where ComfyUI is not."""
 
 import filecmp
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..nodes.host import confined, numbered
+from ..nodes.host import confined, files_below, numbered, saved_entry
 
 
 class HeadlessHost:
@@ -28,7 +27,7 @@ class HeadlessHost:
         self._given: list[Path] = []
 
     def input_files(self, suffixes: Iterable[str]) -> list[str]:
-        return sorted({name for root in self.inputs for name in _names(root, suffixes)})
+        return sorted({name for root in self.inputs for name in files_below(root, suffixes)})
 
     def input_file(self, name: str) -> Path:
         # ComfyUI marks the folder of a file with a suffix; a run has input files only.
@@ -61,15 +60,14 @@ class HeadlessHost:
         return path
 
     def saved(self, path: Path) -> dict[str, str]:
-        folder = Path(path).parent.relative_to(self.output.resolve())
-        return {"filename": Path(path).name, "subfolder": "" if folder == Path() else folder.as_posix(), "type": "output"}
+        return saved_entry(self.output.resolve(), Path(path))
 
     def written(self) -> list[Path]:
         """The files that nodes have written to the output folder, in order, as paths that begin with `output` as it was given."""
         return [self.output / path.relative_to(self.output.resolve()) for path in self._given if path.exists()]
 
     def model_files(self, folder: str, suffixes: Iterable[str]) -> list[str]:
-        return sorted({name for root in self.models for name in _names(root / folder, suffixes)})
+        return sorted({name for root in self.models for name in files_below(root / folder, suffixes)})
 
     def model_file(self, folder: str, name: str) -> Path:
         for root in self.models:
@@ -98,12 +96,6 @@ class Bar:
         self._bar.update(steps)
         if self._left <= 0:
             self._bar.close()
-
-
-def _names(root: Path, suffixes: Iterable[str]) -> list[str]:
-    wanted = tuple(suffixes)
-    found = (Path(base, file) for base, _, files in os.walk(root) for file in files if file.lower().endswith(wanted))
-    return [path.relative_to(root).as_posix() for path in found]
 
 
 def _listed(folders: Iterable[Path]) -> str:

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from ..core.body.demo import demo_motion
 from ..core.body.framing import frame_motion
-from ..core.body.tokens import fit_motion_length
 from ..core.maps.bone_maps import encode_depth, encode_normals, render_bone_maps
 from ..core.maps.drawing import draw_skeleton
-from ..core.types import Motion
+from ..core.types import CameraRig, Motion
 from . import EXAMPLES
 
 IMAGES = EXAMPLES.parent / "web" / "docs" / "images"
+_SIZE = (384, 224)
 _QUALITY = 92
 
 
@@ -28,18 +28,21 @@ def row(pictures: Tensor) -> Tensor:
     return torch.cat(list(pictures), 1)
 
 
-def depth_and_normals(motion: Motion, size: tuple[int, int], *, views: int = 1, azimuth: float = 25.0) -> tuple[Tensor, Tensor]:
+def cameras(motion: Motion, *, views: int = 1, azimuth: float = 25.0) -> CameraRig:
+    """Close around the motion, a little from above."""
+    return frame_motion(motion, views=views, image_size=_SIZE, azimuth_deg=azimuth, elevation_deg=5.0, vertical_fov_deg=35.0, margin=1.04)
+
+
+def depth_and_normals(motion: Motion, rig: CameraRig) -> tuple[Tensor, Tensor]:
     """Both maps as colour (V T, H, W, 3)."""
-    rig = frame_motion(motion, views=views, image_size=size, azimuth_deg=azimuth, elevation_deg=5.0, vertical_fov_deg=35.0, margin=1.04)
     maps = render_bone_maps(motion, rig)
     depth = encode_depth(maps, mode="sequence")[..., None].expand(*maps.depth.shape, 3)
     return depth.flatten(0, 1), encode_normals(maps).flatten(0, 1)
 
 
-def skeletons(motion: Motion, size: tuple[int, int]) -> Tensor:
+def skeletons(motion: Motion) -> Tensor:
     """(T, H, W, 3)."""
-    rig = frame_motion(motion, views=1, image_size=size, azimuth_deg=25.0, elevation_deg=5.0, vertical_fov_deg=35.0, margin=1.04)
-    return draw_skeleton(motion, rig)[0]
+    return draw_skeleton(motion, cameras(motion))[0]
 
 
 def in_place(motion: Motion) -> Motion:
@@ -53,24 +56,19 @@ def pictures() -> dict[Path, Tensor]:
     walk, wave = demo_motion("walk", seconds=3.0), demo_motion("wave", seconds=4.0)
     steps = in_place(chosen_frames(walk, 1.0, 1.3))
     greeting = in_place(chosen_frames(wave, 1.6, 1.9))
-    depth, normals = depth_and_normals(steps, (384, 224))
-    around = depth_and_normals(chosen_frames(greeting, 0.0), (384, 224), views=4, azimuth=0.0)[1]
+    strides = in_place(chosen_frames(walk, 1.0, 1.0 + 4 / walk.fps, 1.0 + 8 / walk.fps))
+    depth, normals = depth_and_normals(steps, cameras(steps))
+    waving = greeting.cut(0, 1)
+    around = depth_and_normals(waving, cameras(waving, views=4, azimuth=0.0))[1]
     both = torch.stack([depth[0], normals[0], depth[1], normals[1]])
-    lines = torch.cat([skeletons(steps, (384, 224)), skeletons(greeting, (384, 224))])
+    lines = torch.cat([skeletons(steps), skeletons(greeting)])
     return {
         IMAGES / "bone_maps.jpg": row(both),
         IMAGES / "skeleton.jpg": row(lines),
         IMAGES / "turntable.jpg": row(around),
         EXAMPLES / "motion_to_bone_maps.jpg": row(torch.stack([lines[0], depth[0], normals[0]])),
-        EXAMPLES / "tokens_round_trip.jpg": row(tokens_picture(walk)),
+        EXAMPLES / "tokens_round_trip.jpg": row(skeletons(strides)),
     }
-
-
-def tokens_picture(walk: Motion) -> Tensor:
-    """Two steps and, for the thumbnail of the tokens, what four frames of each joint look like as one."""
-    clip = fit_motion_length(walk)
-    held = chosen_frames(clip, 1.0, 1.0 + 4 / clip.fps, 1.0 + 8 / clip.fps)
-    return skeletons(in_place(held), (384, 224))
 
 
 def main() -> None:

@@ -115,8 +115,7 @@ class Workflow:
         """Type and options of each input, in the order of the node's info."""
         sections = self.infos[step.kind]["input"]
         specs = {**sections.get("required", {}), **sections.get("optional", {})}
-        kinds = {name: "COMBO" if isinstance(spec[0], list) else spec[0] for name, spec in specs.items()}
-        return {name: (kinds[name], spec[1] if len(spec) > 1 else {}) for name, spec in specs.items()}
+        return {name: (_type(spec[0]), spec[1] if len(spec) > 1 else {}) for name, spec in specs.items()}
 
     def _values(self, step: Step) -> dict[str, Any]:
         """Given values, and the defaults of the widgets that were left alone (required ones only: optional ones stay the host's)."""
@@ -140,8 +139,7 @@ class Workflow:
             for name, value in step.values.items():
                 if isinstance(value, Link):
                     source = next(other for other in self.steps if other.id == value.step)
-                    kind = self.infos[source.kind]["output"][value.slot]
-                    kind = "COMBO" if isinstance(kind, list) else kind
+                    kind = _type(self.infos[source.kind]["output"][value.slot])
                     links.append([len(links) + 1, int(value.step), value.slot, int(step.id), sockets.index(name), kind])
         return links
 
@@ -158,7 +156,7 @@ class Workflow:
             entry = {"name": name, "type": kind, "link": number}
             inputs.append(entry | ({"widget": {"name": name}} if has_widget(kind, options) else {}))
         outputs = [
-            {"name": name, "type": "COMBO" if isinstance(kind, list) else kind,
+            {"name": name, "type": _type(kind),
              "links": [link[0] for link in links if link[1:3] == [int(step.id), slot]]}
             for slot, (name, kind) in enumerate(zip(info["output_name"], info["output"], strict=True))
         ]  # fmt: skip
@@ -179,6 +177,11 @@ class Workflow:
             "id": int(step.id), "type": step.kind, "pos": list(step.at), "size": [_WIDTH, height], "flags": {}, "order": order, "mode": 0,
             "inputs": inputs, "outputs": outputs, "title": step.title, "properties": properties, "widgets_values": widgets,
         }  # fmt: skip
+
+
+def _type(kind: str | list) -> str:
+    """The type of an input or output; a node of the older kind names a combo by the list of its choices."""
+    return "COMBO" if isinstance(kind, list) else kind
 
 
 def _default(options: Mapping[str, Any]) -> Any:

@@ -87,6 +87,19 @@ def numbered(folder: Path, name: str, suffix: str, *, taken: Iterable[Path] = ()
     return folder / f"{name}_{max(numbers, default=0) + 1:05}_{suffix}"
 
 
+def files_below(root: Path, suffixes: Iterable[str]) -> list[str]:
+    """Names, relative to `root`, of the files in it and in its folders that end in one of the suffixes."""
+    wanted = tuple(suffixes)
+    found = (Path(base, file) for base, _, files in os.walk(root) for file in files if file.lower().endswith(wanted))
+    return [path.relative_to(root).as_posix() for path in found]
+
+
+def saved_entry(output: Path, path: Path) -> dict[str, str]:
+    """What `Host.saved` answers for a file of the output folder."""
+    folder = path.parent.relative_to(output)
+    return {"filename": path.name, "subfolder": "" if folder == Path() else folder.as_posix(), "type": "output"}
+
+
 class _ComfyProgress:
     def __init__(self, total: int):
         from comfy.utils import ProgressBar
@@ -106,10 +119,7 @@ class ComfyHost:
     def input_files(self, suffixes):
         import folder_paths
 
-        root = Path(folder_paths.get_input_directory())
-        wanted = tuple(suffixes)
-        found = (Path(base, file) for base, _, files in os.walk(root) for file in files if file.lower().endswith(wanted))
-        return sorted(path.relative_to(root).as_posix() for path in found)
+        return sorted(files_below(Path(folder_paths.get_input_directory()), suffixes))
 
     def input_file(self, name):
         import folder_paths
@@ -130,8 +140,7 @@ class ComfyHost:
     def saved(self, path):
         import folder_paths
 
-        folder = path.parent.relative_to(Path(folder_paths.get_output_directory()))
-        return {"filename": path.name, "subfolder": "" if folder == Path() else folder.as_posix(), "type": "output"}
+        return saved_entry(Path(folder_paths.get_output_directory()), path)
 
     def model_files(self, folder, suffixes):
         import folder_paths

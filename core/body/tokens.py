@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..skeletons import SMPL24
-from ..types import Motion, MotionTokens, Skeleton
+from ..types import Motion, MotionTokens, Skeleton, decoded_frames, latent_frames
 
 SHORTEST = 8  # frames, and two latent frames
 NO_CODE = -1  # index of a vector that is no row of the codebook
@@ -31,16 +31,6 @@ class Quantised(Protocol):
 
 
 Quantise = Callable[[Tensor], Quantised]
-
-
-def latent_frames(frames: int) -> int:
-    """Latent frames that a clip of `frames` is encoded in."""
-    return (frames + 3) // 4
-
-
-def decoded_frames(latents: int) -> int:
-    """Frames that tokens of `latents` latent frames decode to: four for each, but of an odd number the first gives one."""
-    return 4 * latents - 3 * (latents % 2)
 
 
 def exact_length(frames: int) -> bool:

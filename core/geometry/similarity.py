@@ -7,9 +7,8 @@ from torch import Tensor
 
 from ..types import Motion
 
-HALF_TURN = torch.diag(
-    torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)
-)  # about x, between WORLD and the axes of a level CAMERA, both ways
+# About x, between WORLD and the axes of a level CAMERA, both ways.
+HALF_TURN = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
 
 
 def transformed(motion: Motion, *, turn: Tensor, scale: float = 1.0, shift: Tensor) -> Motion:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..types import decoded_frames, latent_frames
+
 GROUPS = 32
 WINDOW_FRAMES = 8
 WINDOW_LATENTS = 2
@@ -170,7 +172,7 @@ class MotionTokenizer(nn.Module):
             )
         if not torch.isfinite(joints).all():
             raise ValueError("joints have NaN or infinite values: fill the missing joints before encoding")
-        result = joints.new_empty(batch, (frames + 3) // 4, count, self.config.code_dim, dtype=torch.float32)
+        result = joints.new_empty(batch, latent_frames(frames), count, self.config.code_dim, dtype=torch.float32)
         _window_by_window(self.encoder, joints, result, WINDOW_FRAMES, WINDOW_LATENTS, advance)
         return result
 
@@ -215,7 +217,7 @@ class MotionTokenizer(nn.Module):
             raise ValueError(f"the tokens span {frames} latent frames, decoding needs at least {WINDOW_LATENTS}: keep more of the clip")
         if not torch.isfinite(tokens).all():
             raise ValueError("tokens have NaN or infinite values: encode the motion again")
-        result = tokens.new_empty(tokens.shape[0], 4 * frames - 3 * (frames % 2), joints, 3, dtype=torch.float32)
+        result = tokens.new_empty(tokens.shape[0], decoded_frames(frames), joints, 3, dtype=torch.float32)
         _window_by_window(self.decoder, latents, result, WINDOW_LATENTS, WINDOW_FRAMES, advance)
         return result
 

@@ -46,7 +46,7 @@ def vision_rope(frames: int, height: int, width: int, *, split: Sequence[int] = 
 
     Args:
         frames, height, width: size of the patch grid; positions are the integers from 0.
-        split: channels for frame, row and column; (16, 24, 24) for CogVideoX, (44, 42, 42) for Wan.
+        split: channels for frame, row and column; (16, 24, 24) for CogVideoX. Wan's table, with its angles in float64, is `wan_blocks.wan_rope`.
 
     Returns:
         RotaryTable of frames * height * width rows, float32.
