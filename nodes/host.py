@@ -1,18 +1,25 @@
-"""The only door to the program that runs the nodes: folders, device, progress and interruption.
+"""The only door to the program that runs the nodes: folders, device, progress, interruption, and the models it manages.
 
-A node asks `current()` and never knows which program answers. ComfyUI is found by itself; the headless runner announces itself with `use`.
+A node asks `current()` and never knows which program answers. ComfyUI (`nodes/comfyui`) is found by itself; the headless runner announces
+itself with `use`.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
+from ..core.conditions import Strength, VideoCondition
 from ..core.formats.untrusted import confined as confined
+from ..core.sampling.guidance import Guidance
+from ..core.sampling.recipes import Recipe
+from ..core.sampling.windows import WindowPlan
 
 
 class Progress(Protocol):
@@ -20,6 +27,20 @@ class Progress(Protocol):
 
     def advance(self, steps: int = 1) -> None:
         """Move on; raises the host's own exception if the user has interrupted the run."""
+
+
+@dataclass(frozen=True)
+class VideoModel:
+    """What a node must know of a host's MODEL before it does any work with it.
+
+    kind: "mvdit_7b" or "mvdit_17b". channels: C of its latents. motion_width: channels of the motion tokens it takes, None without motion
+    attention. motion_slots: tokens of its learned unconditional motion (7B), None where it has none.
+    """
+
+    kind: str
+    channels: int
+    motion_width: int | None
+    motion_slots: int | None = None
 
 
 class Host(Protocol):
@@ -49,6 +70,69 @@ class Host(Protocol):
     def progress(self, total: int) -> Progress:
         """A new bar of `total` steps."""
 
+    # The host's own objects (MODEL, MODEL_PATCH, CLIP, CLIP_VISION, VAE, CONDITIONING, GUIDER) are `Any`: nodes only hand them on.
+
+    def load_video_model(self, path: Path, *, precision: str) -> Any:
+        """A MODEL from an MV-DiT 7B or 17B checkpoint, or from a plain Wan2.1 image-to-video one. precision: of core.checkpoints.PRECISIONS."""
+
+    def load_motion_adapter(self, path: Path) -> Any:
+        """A MODEL_PATCH with the motion attention of 17B from an adapter file, or from a whole checkpoint that holds it."""
+
+    def apply_motion(self, model: Any, adapter: Any | None, strength: Strength) -> Any:
+        """A copy of a MODEL with motion attention of this strength; ValueError where it has none and no adapter is given, or cannot take one."""
+
+    def video_model(self, model: Any) -> VideoModel:
+        """What a MODEL is; ValueError if it is none that motion can drive."""
+
+    def load_text_encoder(self, path: Path) -> Any:
+        """A CLIP of UMT5-XXL."""
+
+    def load_image_encoder(self, path: Path) -> Any:
+        """A CLIP_VISION of CLIP ViT-H."""
+
+    def load_video_vae(self, path: Path) -> Any:
+        """A VAE of CogVideoX or Wan2.1, told apart by their keys."""
+
+    def encode_video(self, vae: Any, frames: Tensor, *, seed: int | None = None) -> Tensor:
+        """Frames (T, H, W, 3) in 0..1 -> latents (C, F, h, w) on the CPU as the VAE gives them, unscaled: the mean of the posterior, or with
+        a seed a sample of it (ValueError where the VAE of the host has no posterior to sample)."""
+
+    def decode_video(self, vae: Any, latents: Tensor) -> Tensor:
+        """Latents (C, F, h, w) as of `encode_video` -> frames (T, H, W, 3) in 0..1 on the CPU."""
+
+    def encode_image(self, encoder: Any, image: Tensor) -> Any:
+        """A picture (H, W, 3) in 0..1 -> CLIP_VISION_OUTPUT; the picture is stretched to the encoder's square, as in the release."""
+
+    def condition(self, conditioning: Any | None, condition: VideoCondition, *, image: Any | None = None) -> Any:
+        """CONDITIONING that carries a video condition and a CLIP_VISION_OUTPUT beside the text of `conditioning` (None: no text)."""
+
+    def condition_of(self, conditioning: Any) -> VideoCondition:
+        """The video condition in a CONDITIONING; ValueError if there is none."""
+
+    def guider(self, model: Any, positive: Any, negative: Any | None, guidance: Guidance) -> Any:
+        """A GUIDER."""
+
+    def sample(self, guider: Any, latents: Tensor, recipe: Recipe, *, seed: int, windows: WindowPlan | None = None) -> Tensor:
+        """Run a recipe from the noise of a seed.
+
+        Args:
+            latents: (B, C, F, h, w): their shape is that of the result.
+            windows: of latent frames, denoised together at every step.
+
+        Returns:
+            Latents like those of `encode_video`, with the batch, on the CPU in float32.
+        """
+
+    def motion_attention(self, guider: Any, latents: Tensor, *, progress: float, blocks: Sequence[int], seed: int) -> Tensor:
+        """Where the video looks at each joint: one step of the model at a point of the schedule (0 noise, 1 video).
+
+        Args:
+            latents: (1, C, F, h, w) of a finished video; noise of the seed is added to them as the schedule has it there.
+
+        Returns:
+            (blocks, joints, F, h / 2, w / 2) share of attention, mean over heads and over the latent frames of the motion.
+        """
+
 
 _announced: Host | None = None
 
@@ -61,7 +145,11 @@ def use(host: Host) -> None:
 
 def current() -> Host:
     """The host that runs this process."""
-    return _announced or ComfyHost()
+    if _announced is not None:
+        return _announced
+    from .comfyui.host import ComfyHost
+
+    return ComfyHost()
 
 
 @contextmanager
@@ -98,76 +186,3 @@ def saved_entry(output: Path, path: Path) -> dict[str, str]:
     """What `Host.saved` answers for a file of the output folder."""
     folder = path.parent.relative_to(output)
     return {"filename": path.name, "subfolder": "" if folder == Path() else folder.as_posix(), "type": "output"}
-
-
-class _ComfyProgress:
-    def __init__(self, total: int):
-        from comfy.utils import ProgressBar
-
-        self._bar = ProgressBar(total)
-
-    def advance(self, steps: int = 1) -> None:
-        from comfy.model_management import throw_exception_if_processing_interrupted
-
-        throw_exception_if_processing_interrupted()
-        self._bar.update(steps)
-
-
-class ComfyHost:
-    """ComfyUI."""
-
-    def input_files(self, suffixes):
-        import folder_paths
-
-        return sorted(files_below(Path(folder_paths.get_input_directory()), suffixes))
-
-    def input_file(self, name):
-        import folder_paths
-
-        root = Path(folder_paths.get_input_directory())
-        path = confined(root, name.removesuffix(" [input]"))  # ComfyUI's pages may mark the folder of a file
-        if not path.is_file():
-            raise FileNotFoundError(f"{name} is not in the input folder {root}: upload it there")
-        return path
-
-    def output_file(self, prefix, suffix):
-        import folder_paths
-
-        folder, name, *_ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        return numbered(Path(folder), name, suffix)
-
-    def saved(self, path):
-        import folder_paths
-
-        return saved_entry(Path(folder_paths.get_output_directory()), path)
-
-    def model_files(self, folder, suffixes):
-        import folder_paths
-
-        _register(folder_paths, folder)
-        found = (name.replace(os.sep, "/") for name in folder_paths.get_filename_list(folder))  # as workflows from other systems write them
-        return [name for name in found if name.lower().endswith(tuple(suffixes))]
-
-    def model_file(self, folder, name):
-        import folder_paths
-
-        _register(folder_paths, folder)
-        path = folder_paths.get_full_path(folder, name)
-        if path is None:
-            places = ", ".join(folder_paths.get_folder_paths(folder))
-            raise FileNotFoundError(f"{name} is not in {places}")
-        return Path(path)
-
-    def device(self):
-        from comfy.model_management import get_torch_device
-
-        return get_torch_device()
-
-    def progress(self, total):
-        return _ComfyProgress(total)
-
-
-def _register(folder_paths, folder: str) -> None:
-    if folder not in folder_paths.folder_names_and_paths:
-        folder_paths.add_model_folder_path(folder, os.path.join(folder_paths.models_dir, folder))

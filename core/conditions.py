@@ -1,0 +1,107 @@
+"""What a video is made under: motion as a video model attends to it, and the pictures it starts from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .shapes import check_shapes
+from .types import MotionTokens
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MotionCondition:
+    """Motion tokens of a clip with the places they turn by. One object stands for one clip: models recognise it by identity.
+
+    tokens: (F * J, C) float32 on the CPU, frame-major; None for no motion of its own: the learned unconditional tokens at 7B, no motion
+    attention at 17B. positions: (J, 3) mean joints of the tokenizer's training data, millimetres. frames: F, in latents.
+    """
+
+    tokens: Tensor | None
+    positions: Tensor
+    frames: int
+
+    def __post_init__(self):
+        joints = check_shapes("MotionCondition", tokens=(self.tokens, "L C"), positions=(self.positions, "J 3"))["J"]
+        if self.frames < 1 or self.tokens is not None and len(self.tokens) != self.frames * joints:
+            given = "no" if self.tokens is None else len(self.tokens)
+            raise ValueError(
+                f"MotionCondition: {given} tokens for {self.frames} latent frames of {joints} joints: expected frames x joints"
+            )
+
+    @classmethod
+    def of(cls, tokens: MotionTokens, positions: Tensor) -> "MotionCondition":
+        """The condition of a clip of tokens."""
+        return cls(tokens=tokens.tokens.float().cpu(), positions=positions, frames=tokens.latent_frames)
+
+    def without_motion(self) -> "MotionCondition":
+        """The same clip length and places, without the motion."""
+        return replace(self, tokens=None)
+
+    def window(self, indices: Sequence[int]) -> "MotionCondition":
+        """Of some latent frames, in the order given; places in time count from 0 in every window."""
+        if not len(indices) or min(indices) < 0 or max(indices) >= self.frames:
+            raise ValueError(f"MotionCondition: window {list(indices)[:4]}... of {self.frames} latent frames: expected frames that exist")
+        rows = torch.as_tensor(indices)
+        tokens = None if self.tokens is None else self.tokens.unflatten(0, (self.frames, -1))[rows].flatten(0, 1)
+        return replace(self, tokens=tokens, frames=len(indices))
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How much of the motion attention is added: x + value * attention, for a part of the sampling.
+
+    start, end: fractions of the noise schedule, 0 at pure noise and 1 at the finished video; outside of them nothing is added.
+    """
+
+    value: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self):
+        if not abs(self.value) < float("inf"):
+            raise ValueError(f"strength is {self.value}, expected a finite number: 1 as trained, 0 for none")
+        if not 0 <= self.start <= self.end <= 1:
+            raise ValueError(f"motion acts from {self.start} to {self.end}, expected 0 <= start <= end <= 1")
+
+    def at(self, progress: float) -> float:
+        """The factor at a point of the schedule, 0 to 1."""
+        return self.value if self.start <= progress <= self.end else 0.0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VideoCondition:
+    """All that a motion model reads beside noise, text and the image encoder.
+
+    motion: of F latent frames. reference: (C, F, h, w) latents as the VAE gives them, unscaled. 7B: of a video that shows the reference
+    picture in every frame; 17B: of a video whose first `known` latent frames are given and whose others are grey. known: 0 at 7B.
+    pinned: 17B, the known frames are put back after every step (every clip but the first of a long video).
+    """
+
+    motion: MotionCondition
+    reference: Tensor
+    known: int = 0
+    pinned: bool = False
+
+    def __post_init__(self):
+        frames = check_shapes("VideoCondition", reference=(self.reference, "C F h w"))["F"]
+        if frames != self.motion.frames:
+            raise ValueError(
+                f"VideoCondition: {frames} latent frames of the reference, {self.motion.frames} of the motion: make them equal"
+            )
+        if not 0 <= self.known <= frames:
+            raise ValueError(f"VideoCondition: {self.known} known latent frames of {frames}")
+
+    def without_motion(self) -> "VideoCondition":
+        """The same pictures, without the motion."""
+        return replace(self, motion=self.motion.without_motion())
+
+    def window(self, indices: Sequence[int]) -> "VideoCondition":
+        """Of some latent frames. A reference that holds for the whole video (known 0) starts anew in every window."""
+        motion = self.motion.window(indices)
+        rows = torch.arange(len(indices)) if self.known == 0 else torch.as_tensor(indices)
+        known = 0
+        while known < len(indices) and indices[known] == known and known < self.known:
+            known += 1
+        return replace(self, motion=motion, reference=self.reference[:, rows], known=known)
