@@ -24,7 +24,7 @@ class MotionCondition:
 
     def __post_init__(self):
         joints = check_shapes("MotionCondition", tokens=(self.tokens, "L C"), positions=(self.positions, "J 3"))["J"]
-        if self.frames < 1 or self.tokens is not None and len(self.tokens) != self.frames * joints:
+        if self.frames < 1 or (self.tokens is not None and len(self.tokens) != self.frames * joints):
             given = "no" if self.tokens is None else len(self.tokens)
             raise ValueError(
                 f"MotionCondition: {given} tokens for {self.frames} latent frames of {joints} joints: expected frames x joints"
