@@ -1,8 +1,12 @@
 """Classifier-free guidance, along one axis or two, for a part of the sampling."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
+
+Branch = Literal["positive", "negative", "still"]
 
 
 @dataclass(frozen=True)
@@ -27,14 +31,15 @@ class Guidance:
 
     def needs(self, progress: float) -> tuple[bool, bool, bool]:
         """Whether the positive, the negative and the positive without motion have to be predicted at a point of the schedule."""
-        acts = self.start <= progress <= self.end
-        scale, motion = (self.scale, self.motion) if acts else (1.0, 1.0)
-        return scale != 0 or motion != 1, scale != 1, motion != 1
+        if not self.start <= progress <= self.end:
+            return True, False, False
+        return self.scale + self.motion != 1, self.scale != 1, self.motion != 1
 
     def combine(self, positive: Tensor | None, negative: Tensor | None, still: Tensor | None) -> Tensor:
         """One prediction of those that `needs` asked for, None for the others: p + (scale - 1) (p - n) + (motion - 1) (p - s)."""
-        if positive is None:
-            return negative
+        if positive is None:  # it cancels out
+            parts = [(1 - factor) * part for factor, part in ((self.scale, negative), (self.motion, still)) if part is not None]
+            return sum(parts[1:], start=parts[0])
         if negative is not None and still is None:
             return negative + self.scale * (positive - negative)  # in the order of the release, whose rounding it keeps
         guided = positive
@@ -43,3 +48,10 @@ class Guidance:
         if still is not None:
             guided = guided + (self.motion - 1) * (positive - still)
         return guided
+
+    def guided(self, predict: Callable[[Branch], Tensor], progress: float) -> Tensor:
+        """The prediction at a point of the schedule; `predict` is called once for each branch that is needed, the negative first."""
+        positive, negative, still = self.needs(progress)
+        of_negative = predict("negative") if negative else None
+        of_positive = predict("positive") if positive else None
+        return self.combine(of_positive, of_negative, predict("still") if still else None)

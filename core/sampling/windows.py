@@ -1,12 +1,15 @@
 """Windows over a length that is too long for one pass, with weights that blend them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..shapes import check_shapes
+
+# denoise(part of the latents, timestep (), window (n,) int64) -> prediction of the part
+WindowDenoise = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +22,11 @@ class WindowPlan:
     def __post_init__(self):
         for indices, weights in zip(self.indices, self.weights, strict=True):
             check_shapes("WindowPlan", indices=(indices, "n"), weights=(weights, "n"))
+
+    @property
+    def length(self) -> int:
+        """Positions that are covered."""
+        return 1 + max(int(indices.max()) for indices in self.indices)
 
 
 def plan_windows(length: int, size: int, overlap: int, *, closed: bool = False) -> WindowPlan:
@@ -46,3 +54,28 @@ def plan_windows(length: int, size: int, overlap: int, *, closed: bool = False) 
     for positions in indices:
         total[positions] += rise
     return WindowPlan(indices, [rise / total[positions] for positions in indices])
+
+
+def fuse_windows(denoise: WindowDenoise, plan: WindowPlan, *, axis: int = 2) -> Callable[[Tensor, Tensor], Tensor]:
+    """Denoise each window of `plan` alone and blend the predictions with the plan's weights, which sum to one everywhere.
+
+    Args:
+        axis: of the latents that the plan is over; 2 is time in (B, C, F, h, w).
+
+    Returns:
+        A function of latents and timestep; its predictions have the dtype of `denoise`.
+    """
+
+    def fused(latents: Tensor, timestep: Tensor) -> Tensor:
+        if latents.shape[axis] != plan.length:
+            raise ValueError(f"latents have {latents.shape[axis]} positions, the windows cover {plan.length}: plan them for this length")
+        blended = None
+        for indices, weights in zip(plan.indices, plan.weights, strict=True):
+            rows = indices.to(latents.device)
+            part = denoise(latents.index_select(axis, rows), timestep, indices)
+            blended = part.new_zeros(latents.shape) if blended is None else blended
+            along = [-1 if one == axis % latents.ndim else 1 for one in range(latents.ndim)]
+            blended.index_add_(axis, rows, part * weights.to(part).view(along))
+        return blended
+
+    return fused
