@@ -11,8 +11,8 @@ from torch import Tensor
 from ..types import ImageSize
 
 _LARGE = 3  # drawn at this many times the size
-_CARD, _FIELD, _GRID, _AXIS = (24, 26, 35), (30, 33, 44), (52, 56, 72), (120, 126, 148)
-_TEXT, _FAINT = (228, 230, 238), (168, 173, 190)
+CARD, _FIELD, _GRID, _AXIS = (24, 26, 35), (30, 33, 44), (52, 56, 72), (120, 126, 148)
+TEXT, _FAINT = (228, 230, 238), (168, 173, 190)
 _COLOURS = (
     (255, 138, 92),
     (64, 196, 232),
@@ -120,7 +120,7 @@ class _Chart:
         """An empty chart with its title, axes and grid."""
         if size[0] < 120 or size[1] < 160:
             raise ValueError(f"a plot of {size[0]}x{size[1]} pixels is too small to read: use at least 120x160")
-        canvas = np.full((size[0] * _LARGE, size[1] * _LARGE, 3), _CARD, np.uint8)
+        canvas = np.full((size[0] * _LARGE, size[1] * _LARGE, 3), CARD, np.uint8)
         y_labels = [_label(tick, abs(y_ticks[1] - y_ticks[0])) for tick in y_ticks]
         margin = 16 + max(_width(text, 0.40) for text in y_labels)
         top = 40
@@ -137,7 +137,7 @@ class _Chart:
             chart._line((x, field[1]), (x, field[3]), _GRID, 1)
             chart._write(text, (min(x - _width(text, 0.40) / 2, size[1] - 4 - _width(text, 0.40)), field[3] + 16), 0.40, _FAINT)
         chart._line((field[0], field[3]), (field[2], field[3]), _AXIS, 1)
-        chart._write(title, (field[0], 24), 0.55, _TEXT)
+        chart._write(title, (field[0], 24), 0.55, TEXT)
         chart._write(y_label, (field[0] + (_width(title, 0.55) + 14 if title else 0), 24), 0.42, _FAINT)
         chart._write(x_label, ((field[0] + field[2] - _width(x_label, 0.42)) / 2, size[0] - 10), 0.42, _FAINT)
         return chart
@@ -176,7 +176,7 @@ class _Chart:
         x = self.field[2] - self._legend_width(names, shown)
         for name, colour in zip(names[:shown], _colours(len(names)), strict=False):
             self._line((x, 20), (x + 14, 20), colour, 2.2)
-            self._write(name, (x + 20, 24), 0.40, _TEXT)
+            self._write(name, (x + 20, 24), 0.40, TEXT)
             x += 36 + _width(name, 0.40)
         if shown < len(names):
             self._write(f"+{len(names) - shown}", (x, 24), 0.40, _FAINT)
@@ -210,14 +210,14 @@ class _Chart:
         import cv2
 
         place = (round(at[0] * _LARGE), round(at[1] * _LARGE))
-        cv2.putText(self.canvas, _plain(text), place, cv2.FONT_HERSHEY_SIMPLEX, scale * _LARGE, colour, _LARGE, cv2.LINE_AA)
+        cv2.putText(self.canvas, plain(text), place, cv2.FONT_HERSHEY_SIMPLEX, scale * _LARGE, colour, _LARGE, cv2.LINE_AA)
 
 
 def _colours(count: int) -> list[tuple[int, int, int]]:
     return [_COLOURS[number % len(_COLOURS)] for number in range(count)]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """OpenCV's letters are ASCII."""
     return text.encode("ascii", "replace").decode()
 
@@ -226,4 +226,4 @@ def _width(text: str, scale: float) -> float:
     """Pixels a text takes in the finished picture."""
     import cv2
 
-    return cv2.getTextSize(_plain(text), cv2.FONT_HERSHEY_SIMPLEX, scale * _LARGE, _LARGE)[0][0] / _LARGE
+    return cv2.getTextSize(plain(text), cv2.FONT_HERSHEY_SIMPLEX, scale * _LARGE, _LARGE)[0][0] / _LARGE
