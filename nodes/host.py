@@ -34,13 +34,15 @@ class VideoModel:
     """What a node must know of a host's MODEL before it does any work with it.
 
     kind: "mvdit_7b" or "mvdit_17b". channels: C of its latents. motion_width: channels of the motion tokens it takes, None without motion
-    attention. motion_slots: tokens of its learned unconditional motion (7B), None where it has none.
+    attention. motion_slots: tokens of its learned unconditional motion (7B), None where it has none. motion_blocks: numbers of the blocks that
+    have motion attention, in order.
     """
 
     kind: str
     channels: int
     motion_width: int | None
     motion_slots: int | None = None
+    motion_blocks: tuple[int, ...] = ()
 
 
 class Host(Protocol):
