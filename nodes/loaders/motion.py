@@ -4,16 +4,10 @@ from comfy_api.latest import io, ui
 
 from ...core.formats import load_filmed_motion
 from .. import host, sockets
+from .inputs import NONE, file_input, modified, readable
 
 MOTION_SUFFIXES = (".npz", ".pkl", ".pickle", ".pt", ".pth", ".bvh")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
-NONE = "none"
-
-
-def _choice(name: str, suffixes: tuple[str, ...], tooltip: str) -> io.Combo.Input:
-    """A combo of the files in the input folder; the pack's page adds an upload button to inputs with `motion4d_upload`."""
-    options = [NONE, *host.current().input_files(suffixes)]
-    return io.Combo.Input(name, options=options, default=NONE, tooltip=tooltip, extra_dict={"motion4d_upload": list(suffixes)})
 
 
 class LoadMotion(io.ComfyNode):
@@ -27,7 +21,7 @@ class LoadMotion(io.ComfyNode):
             "them. Choose the video that the motion was taken from to get its frames, frame rate and sound along with it.",
             search_aliases=["import motion", "smpl", "amass", "gvhmr", "nlf", "bvh", "npz", "pkl"],
             inputs=[
-                _choice("file", MOTION_SUFFIXES, "A file of the input folder; none takes the motion connected to `default`."),
+                file_input("file", MOTION_SUFFIXES, "A file of the input folder; none takes the motion connected to `default`."),
                 io.Int.Input("clip", default=0, min=0, max=9999, tooltip="Which clip of the file, from 0; `contents` lists them."),
                 io.Int.Input("person", default=0, min=0, max=99, tooltip="Which person of the clip, from 0."),
                 io.Float.Input(
@@ -38,7 +32,7 @@ class LoadMotion(io.ComfyNode):
                     step=0.01,
                     tooltip="Frames per second; 0 takes that of the file, else of the video, else 30.",
                 ),
-                _choice("video", VIDEO_SUFFIXES, "The video that the motion was taken from; its frames become `frames`."),
+                file_input("video", VIDEO_SUFFIXES, "The video that the motion was taken from; its frames become `frames`."),
                 io.Int.Input(
                     "max_side",
                     default=1024,
@@ -62,18 +56,11 @@ class LoadMotion(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file, video):
-        for name in (file, video):
-            if name and name != NONE:
-                try:
-                    host.current().input_file(name)
-                except (ValueError, FileNotFoundError) as error:
-                    return str(error)
-        return True
+        return readable(file, video)
 
     @classmethod
     def fingerprint_inputs(cls, file, video, **_):
-        stats = [host.current().input_file(name).stat() for name in (file, video) if name and name != NONE]
-        return [(stat.st_mtime_ns, stat.st_size) for stat in stats]
+        return modified(file, video)
 
     @classmethod
     def execute(cls, file, clip, person, fps, video, max_side, default=None):
