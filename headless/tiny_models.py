@@ -17,7 +17,8 @@ def example_models() -> list[Model]:
 
 def write_tiny_models(folder: str | Path) -> list[Path]:
     """Write the models into a models folder and return the paths; ValueError if a file of such a name is there, since it may be the real one."""
-    from ..core.specs import load_spec, tiny_checkpoint
+    from ..core.specs import load_spec
+    from ..core.tiny_models import tiny_checkpoint
 
     targets = {model: Path(folder, model.folder, model.file) for model in example_models()}
     for path in targets.values():

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from comfy_api.latest import io
 
 from ...core.body.normalisation import MotionStatistics
+from ...core.models import load_tokenizer
 from ...core.networks.motion_tokenizer import MotionTokenizer
 from ...core.skeletons import STANDARD
-from ...core.specs import ModelSpec, load_spec, load_tokenizer, missing_message
+from ...core.specs import ModelSpec, load_spec, missing_message
 from .. import host, sockets
 
 SPEC = "4dmot"

@@ -7,7 +7,8 @@ import torch
 from motion4d.core.body.demo import demo_motion
 from motion4d.core.formats import load_motion, load_rig, save_motion
 from motion4d.core.geometry.cameras import motion_capture_intrinsics
-from motion4d.core.specs import load_spec, tiny_checkpoint
+from motion4d.core.specs import load_spec
+from motion4d.core.tiny_models import tiny_checkpoint
 from motion4d.core.types import Frame, Motion
 from motion4d.nodes.loaders.motion import LoadMotion
 from motion4d.nodes.loaders.tokenizer import LoadMotionTokenizer

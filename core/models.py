@@ -1,0 +1,313 @@
+"""The models in checkpoints: what a file holds, the sizes that its tensors tell, and modules built around the mapped tensors."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from .checkpoints import SCALE, check_finite, read_checkpoint, read_metadata, shortly, unify_scales
+from .networks.motion_tokenizer import MotionTokenizer, MotionTokenizerConfig
+from .networks.mvdit_cogvideox import MVDiTCogVideoX, MVDiTCogVideoXConfig
+from .networks.mvdit_wan import PATCH, MVDiTWan, MVDiTWanConfig
+from .precision import check_precision, plain, scaled, stays_scaled
+from .specs import ModelSpec
+
+# What `identify` answers, and how messages call it.
+KINDS = {
+    "4dmot": "a 4DMoT motion tokenizer",
+    "mvdit_7b": "an MV-DiT 7B model (CogVideoX with motion attention)",
+    "mvdit_17b": "an MV-DiT 17B model (Wan2.1 image to video with motion attention)",
+    "motion_adapter": "a motion adapter (the motion attention of MV-DiT 17B alone)",
+    "wan_i2v": "a Wan2.1 image-to-video model (in_channels 36)",
+    "wan_t2v": "a Wan2.1 text-to-video model (in_channels 16)",
+    "cogvideox_vae": "a CogVideoX VAE",
+    "wan_vae": "a Wan2.1 VAE",
+    "umt5": "a UMT5 text encoder",
+    "clip_vision": "a CLIP vision encoder",
+}
+_SIGNS = (
+    ("4dmot", ("vq.codebook", "encoder.conv_in.weight")),
+    ("mvdit_7b", ("patch_embed.proj.weight", "transformer_blocks.0.attn0.to_q.weight")),
+    ("cogvideox_vae", ("encoder.conv_in.conv.weight", "decoder.conv_in.conv.weight")),
+    ("wan_vae", ("encoder.conv1.weight", "decoder.middle.0.residual.0.gamma")),
+    ("umt5", ("token_embedding.weight", "blocks.0.attn.q.weight")),
+    ("umt5", ("shared.weight", "encoder.block.0.layer.0.SelfAttention.q.weight")),
+    ("clip_vision", ("visual.patch_embedding.weight",)),
+    ("clip_vision", ("vision_model.embeddings.patch_embedding.weight",)),
+)
+_MOTION_SIGN = "blocks.0.motion_attn.k.weight"
+_MOTION_KEY = re.compile(r"blocks\.(\d+)\.(norm4|motion_attn)\.")
+Model = TypeVar("Model", bound=nn.Module)
+_WAN_HEAD = 128  # channels of a head in every Wan model; tensors do not tell it
+_RELEASED_MOTION = 3072  # channels of a motion token of 4DMoT as released
+
+
+def identify(state: Mapping[str, Tensor]) -> str:
+    """Which of KINDS the tensors are, by their names.
+
+    Raises:
+        ValueError: none of them; says what it is where that can be told.
+    """
+    for kind, names in _SIGNS:
+        if all(name in state for name in names):
+            if kind == "wan_vae" and state[names[0]].shape[1] != 3:
+                raise ValueError("this is the VAE of Wan2.2, expected that of Wan2.1: use wan_2.1_vae.safetensors")
+            return kind
+    if "patch_embedding.weight" in state and "blocks.0.self_attn.q.weight" in state:
+        return _wan_kind(state)
+    if _MOTION_SIGN in state:
+        return "motion_adapter"
+    if any(".lora_" in key for key in state):
+        raise ValueError("this is a LoRA, expected a model: load it with a LoRA loader")
+    if "transformer_blocks.0.attn1.to_q.weight" in state:
+        raise ValueError("this is a CogVideoX model without motion attention: use MV-DiT/CogVideoX from yanboding/MTVCrafter")
+    raise ValueError(f"no model of this pack has such tensors ({shortly(list(state))}): choose another file")
+
+
+def _wan_kind(state: Mapping[str, Tensor]) -> str:
+    channels, image = state["patch_embedding.weight"].shape[1], "img_emb.proj.1.weight" in state
+    if channels == 16 and not image:
+        return "wan_t2v"
+    if _MOTION_SIGN in state:
+        return "mvdit_17b"
+    if channels == 36 and image:
+        return "wan_i2v"
+    lacking = "" if image else " and without image embedding"
+    raise ValueError(
+        f"this is a Wan model with {channels} input channels{lacking}, expected {KINDS['wan_i2v']}: use one of Wan2.1, not 2.2"
+    )
+
+
+def check_state(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], title: str, remedy: str) -> None:
+    """Compare names and shapes with those of a module's state dict.
+
+    Raises:
+        ValueError: begins with `title`, ends with `remedy`, and counts and names what is missing, unexpected or of another shape.
+    """
+    missing = [key for key in expected if key not in state]
+    unexpected = [key for key in state if key not in expected]
+    misshapen = [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in expected.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    parts = [(missing, "missing"), (unexpected, "unexpected"), (misshapen, "of another shape")]
+    if problems := "; ".join(f"{len(keys)} {kind}: {shortly(keys)}" for keys, kind in parts if keys):
+        raise ValueError(f"{title} does not fit ({problems}; {len(expected)} tensors expected): {remedy}")
+
+
+# --- sizes ---
+
+
+def mvdit_7b_config(state: Mapping[str, Tensor]) -> MVDiTCogVideoXConfig:
+    """Sizes of an MV-DiT 7B; ValueError where the tensors that tell them are not there."""
+    patch = _size(state, "patch_embed.proj.weight", 2)
+    width, head_dim = _size(state, "patch_embed.proj.weight", 0), _size(state, "transformer_blocks.0.attn0.norm_q.weight", 0)
+    return MVDiTCogVideoXConfig(
+        heads=width // head_dim,
+        head_dim=head_dim,
+        in_channels=_size(state, "patch_embed.proj.weight", 1),
+        out_channels=_size(state, "proj_out.weight", 0) // patch**2,
+        layers=_count(state, "transformer_blocks."),
+        time_dim=_size(state, "time_embedding.linear_1.weight", 0),
+        text_dim=_size(state, "patch_embed.text_proj.weight", 1),
+        patch=patch,
+        motion_slots=_size(state, "unconditional_motion_token", 0),
+    )
+
+
+def mvdit_17b_config(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> MVDiTWanConfig:
+    """Sizes of an MV-DiT 17B, or of a plain Wan2.1 image-to-video model, which has motion_every 0.
+
+    Args:
+        metadata: of `read_metadata`. Tensors do not tell motion_dim, key_layout and heads: without `motion4d.motion_dim`,
+            `motion4d.key_layout` and `motion4d.heads` they are as released (3072 where dim is above it, else dim; 128 channels a head).
+
+    Raises:
+        ValueError: tensors that tell the sizes are not there, or the metadata is no number.
+    """
+    return MVDiTWanConfig(
+        **_motion_sizes(state, _size(state, "patch_embedding.weight", 0), metadata),
+        ffn_dim=_size(state, "blocks.0.ffn.0.weight", 0),
+        layers=_count(state, "blocks."),
+        in_channels=_size(state, "patch_embedding.weight", 1),
+        out_channels=_size(state, "head.head.weight", 0) // PATCH**2,
+        text_dim=_size(state, "text_embedding.0.weight", 1),
+        freq_dim=_size(state, "time_embedding.0.weight", 1),
+        image_dim=_size(state, "img_emb.proj.1.weight", 1),
+    )
+
+
+def motion_adapter_config(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> MVDiTWanConfig:
+    """Sizes of the motion attention alone; those that it does not have are the released ones, and `layers` goes to the last block that
+    the spacing of the motion blocks allows.
+
+    Args, raises: as `mvdit_17b_config`.
+    """
+    sizes = _motion_sizes(state, _size(state, "blocks.0.norm4.weight", 0), metadata)
+    return MVDiTWanConfig(**sizes, layers=_count(state, "blocks.") + sizes["motion_every"] - 1)
+
+
+def _motion_sizes(state: Mapping[str, Tensor], dim: int, metadata: Mapping[str, str]) -> dict[str, int | str]:
+    numbers = sorted({int(found[1]) for key in state if (found := _MOTION_KEY.match(key))})
+    every = 0 if not numbers else numbers[1] if len(numbers) > 1 else 4
+    told = {name: metadata.get(f"motion4d.{name}", "") for name in ("motion_dim", "heads")}
+    if any(value and not value.isdecimal() for value in told.values()):
+        raise ValueError(f"the metadata of the file says {told}, expected whole numbers: convert it again with motion4d convert")
+    return {
+        "dim": dim,
+        "heads": int(told["heads"] or max(1, dim // _WAN_HEAD)),
+        "motion_dim": int(told["motion_dim"] or min(dim, _RELEASED_MOTION)),
+        "motion_every": every,
+        "key_layout": metadata.get("motion4d.key_layout", "released"),
+    }
+
+
+def _size(state: Mapping[str, Tensor], key: str, axis: int) -> int:
+    if key not in state or state[key].ndim <= axis:
+        shape = tuple(state[key].shape) if key in state else "missing"
+        raise ValueError(f"{key} is {shape}, which does not tell the size of the model: download the file again")
+    return state[key].shape[axis]
+
+
+def _count(state: Mapping[str, Tensor], prefix: str) -> int:
+    """How many blocks there are, going by the highest number."""
+    numbers = {key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)}
+    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
+# --- models ---
+
+
+def load_mvdit_7b(path: Path | str, *, precision: str = "as stored") -> MVDiTCogVideoX:
+    """The 7B model of a checkpoint on the CPU, in eval mode, without gradients; its tensors stay mapped to the file where they are not
+    converted.
+
+    Args:
+        precision: of PRECISIONS. "as stored" is the dtype that most of the file has; fp8 weights stay fp8 and compute in the dtype of
+            their input, with everything else in bfloat16. "fp8 scaled" makes the weights of the blocks fp8.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_checkpoint`; another model, tensors that do not fit, NaN, an unknown precision.
+    """
+    state = _read(path, "mvdit_7b", precision=precision)
+    with _naming(path):
+        config = mvdit_7b_config(state)
+    return _build(lambda ops: MVDiTCogVideoX(config, ops=ops), state, precision, str(path), KINDS["mvdit_7b"])
+
+
+def load_mvdit_17b(path: Path | str, *, precision: str = "as stored", adapter: Path | str | None = None) -> MVDiTWan:
+    """The 17B model of a checkpoint, or a Wan2.1 image-to-video model with the motion attention of an adapter (without one: none).
+
+    Args:
+        path: an MV-DiT 17B or a plain Wan2.1 image-to-video checkpoint. precision: as `load_mvdit_7b`.
+        adapter: an adapter file, or a whole 17B whose motion attention is taken; it replaces one that the model has.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_mvdit_7b`.
+    """
+    state, metadata = _read(path, "mvdit_17b", "wan_i2v", precision=precision), read_metadata(path)
+    if adapter is not None:
+        motion = motion_only(_read(adapter, "motion_adapter", "mvdit_17b"))
+        state = {key: value for key, value in state.items() if not _MOTION_KEY.match(key)} | motion
+        metadata = metadata | read_metadata(adapter)
+    with _naming(path):
+        config = mvdit_17b_config(state, metadata)
+    title = path if adapter is None else f"{path} with {adapter}"
+    return _build(lambda ops: MVDiTWan(config, ops=ops), state, precision, str(title), KINDS["mvdit_17b"])
+
+
+def load_motion_adapter(path: Path | str) -> "MotionAdapter":  # noqa: F821
+    """The motion attention of 17B from an adapter file or from a whole checkpoint, as stored.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_mvdit_7b`.
+    """
+    from .networks.motion_adapter import MotionAdapter
+
+    state = motion_only(_read(path, "motion_adapter", "mvdit_17b"))
+    with _naming(path):
+        config = motion_adapter_config(state, read_metadata(path))
+    return _build(lambda ops: MotionAdapter(config, ops=ops), state, "as stored", str(path), KINDS["motion_adapter"])
+
+
+def _read(path: Path | str, *kinds: str, precision: str = "as stored") -> dict[str, Tensor]:
+    """The tensors of a file that holds one of the kinds."""
+    check_precision(precision)
+    state = read_checkpoint(path)
+    with _naming(path):
+        kind = identify(state)
+    if kind not in kinds:
+        wanted = " or ".join(KINDS[one] for one in kinds)
+        raise ValueError(f"{path} is {KINDS[kind]}, expected {wanted}: choose another file")
+    return state
+
+
+@contextmanager
+def _naming(path: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _build(make: Callable[[Any], Model], state: dict[str, Tensor], precision: str, title: str, kind: str) -> Model:
+    """A module of layers that suit the precision, around the tensors; it takes them out of `state`.
+
+    Nothing long happens before names and shapes are known to fit.
+    """
+    from .networks.scaled_fp8 import ScaledOps, quantise
+
+    in_fp8 = stays_scaled(state, precision)
+    with torch.device("meta"):
+        expected = make(nn).state_dict()
+        module = make(ScaledOps if in_fp8 else nn)
+    tensors = {key: value for key, value in unify_scales(state).items() if not key.endswith(SCALE)}
+    check_state(expected, tensors, title, f"expected the tensors of {kind}")
+    check_finite(state, title)
+    del tensors
+    if in_fp8:
+        linears = {name: layer for name, layer in module.named_modules() if isinstance(layer, ScaledOps.Linear)}
+        state = scaled(state, linears, quantise)
+    else:
+        state = plain(state, precision)
+    module.load_state_dict(state, strict=True, assign=True)
+    return module.eval().requires_grad_(False)
+
+
+def motion_only(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of the motion attention, with the marks that belong to them."""
+    return {key: value for key, value in state.items() if _MOTION_KEY.match(key)}
+
+
+def load_tokenizer(path: Path | str, spec: ModelSpec) -> MotionTokenizer:
+    """The tokenizer in a checkpoint: float32, on the CPU, in eval mode, without gradients.
+
+    Sizes come from the tensors, so that small checkpoints with the same keys load as well.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_checkpoint`, or keys, shapes or values that are no tokenizer's.
+    """
+    if spec.architecture != "motion_tokenizer":
+        raise ValueError(f"{spec.name} is a {spec.architecture}, expected a motion_tokenizer: choose another spec")
+    state = read_checkpoint(path)
+    released = f"expected the keys of {spec.files[0].name} from {spec.files[0].repository}"
+    try:
+        with torch.device("meta"):
+            tokenizer = MotionTokenizer(_tokenizer_config(state))
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"{path} is no {spec.title} ({error}): {released}") from error
+    check_state(tokenizer.state_dict(), state, f"{path} is no {spec.title}: it", released)
+    check_finite(state, str(path))
+    tokenizer.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
+    return tokenizer.eval().requires_grad_(False)
+
+
+def _tokenizer_config(state: Mapping[str, Tensor]) -> MotionTokenizerConfig:
+    codes, channels = (*state["vq.codebook"].shape, 0)[:2]
+    widths = (state["encoder.conv_in.weight"].shape[0], state["encoder.resnet2.block.2.weight"].shape[0])
+    return MotionTokenizerConfig(widths=widths, code_dim=channels, codebook_size=codes)
