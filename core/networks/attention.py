@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,10 +18,27 @@ class KeysValues:
     keys: Tensor
     values: Tensor
 
+    def expand(self, rows: int) -> "KeysValues":
+        """As many rows as asked for, without a copy, where there is one; what has them already stays as it is."""
+        return KeysValues(self.keys.expand(rows, -1, -1, -1), self.values.expand(rows, -1, -1, -1))
+
 
 def dot_product_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """torch's own product, for networks that are given no other."""
     return functional.scaled_dot_product_attention(q, k, v)
+
+
+def mean_probabilities(queries: Tensor, keys: Tensor) -> Tensor:
+    """What the product weighs the values by, mean over heads: (B, heads, N, d), (B or 1, heads, L, d) -> (B, N, L) float32.
+
+    Head by head, so that (B, heads, N, L) is never in memory.
+    """
+    heads, size = queries.shape[1], queries.shape[3]
+    total = torch.zeros(1, device=queries.device)
+    for head in range(heads):
+        scores = queries[:, head].float() @ keys[:, head].float().mT / size**0.5
+        total = total + scores.softmax(-1)
+    return total / heads
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

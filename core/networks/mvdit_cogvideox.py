@@ -5,18 +5,23 @@ the unnormalised video tokens, keys and values from the motion tokens, added wit
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .attention import Attention, KeysValues, dot_product_attention, merge_heads, split_heads
-from .rope import THETA, RotaryTable, rotate
+from ..conditions import MotionCondition
+from .attention import Attention, KeysValues, dot_product_attention
+from .cogvideox_blocks import NORM_EPS, AdaNormOut, CogVideoXBlock
+from .motion_attention import Kept, MotionReading, Observe, read_rows
+from .residual_cache import ResidualCache
+from .rope import THETA, RotaryTable, motion_rope, vision_rope
 
-NORM_EPS = 1e-5
-HEAD_NORM_EPS = 1e-6
+VISION_SPLIT = (16, 24, 24)  # channels of a head that turn with frame, row, column
+MOTION_SPLIT = (16, 16, 16, 16)  # with time, x, y, z
 
 
 @dataclass(frozen=True)
@@ -80,90 +85,6 @@ def _waves(timestep: Tensor, width: int) -> Tensor:
     return torch.cat([angles.cos(), angles.sin()], 1)
 
 
-class _AdaNorm(nn.Module):
-    """Layer norm, shifted and scaled by the time; with the gate for what follows it."""
-
-    def __init__(self, config: MVDiTCogVideoXConfig, ops):
-        super().__init__()
-        self.linear = ops.Linear(config.time_dim, 6 * config.width)
-        self.norm = ops.LayerNorm(config.width, eps=NORM_EPS)
-
-    def forward(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
-        # The second half of the six was for text tokens.
-        shift, scale, gate = self.linear(functional.silu(time))[:, None].chunk(6, -1)[:3]
-        return self.norm(x) * (1 + scale) + shift, gate
-
-
-class _AdaNormOut(nn.Module):
-    def __init__(self, config: MVDiTCogVideoXConfig, ops):
-        super().__init__()
-        self.linear = ops.Linear(config.time_dim, 2 * config.width)
-        self.norm = ops.LayerNorm(config.width, eps=NORM_EPS)
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        shift, scale = self.linear(functional.silu(time))[:, None].chunk(2, -1)
-        return self.norm(x) * (1 + scale) + shift
-
-
-class _Attention(nn.Module):
-    """Attention with queries and keys normalised in each head, then turned by their own tables."""
-
-    def __init__(self, config: MVDiTCogVideoXConfig, ops, attention: Attention):
-        super().__init__()
-        self.heads, self.attention = config.heads, attention
-        self.norm_q = ops.LayerNorm(config.head_dim, eps=HEAD_NORM_EPS)
-        self.norm_k = ops.LayerNorm(config.head_dim, eps=HEAD_NORM_EPS)
-        self.to_q = ops.Linear(config.width, config.width)
-        self.to_k = ops.Linear(config.width, config.width)
-        self.to_v = ops.Linear(config.width, config.width)
-        self.to_out = nn.ModuleList([ops.Linear(config.width, config.width)])
-
-    def keys_values(self, source: Tensor, table: RotaryTable) -> KeysValues:
-        """Of tokens (B, L, D)."""
-        keys = rotate(self.norm_k(split_heads(self.to_k(source), self.heads)), table)
-        return KeysValues(keys, split_heads(self.to_v(source), self.heads))
-
-    def forward(self, x: Tensor, table: RotaryTable, attended: KeysValues) -> Tensor:
-        q = rotate(self.norm_q(split_heads(self.to_q(x), self.heads)), table)
-        return self.to_out[0](merge_heads(self.attention(q, attended.keys, attended.values)))
-
-
-class _Gelu(nn.Module):
-    def __init__(self, width: int, ops):
-        super().__init__()
-        self.proj = ops.Linear(width, 4 * width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.gelu(self.proj(x), approximate="tanh")
-
-
-class _FeedForward(nn.Module):
-    def __init__(self, width: int, ops):
-        super().__init__()
-        # The middle one stands where training had a dropout: the keys count it.
-        self.net = nn.Sequential(_Gelu(width, ops), nn.Identity(), ops.Linear(4 * width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
-
-
-class _Block(nn.Module):
-    def __init__(self, config: MVDiTCogVideoXConfig, ops, attention: Attention):
-        super().__init__()
-        self.attn0 = _Attention(config, ops, attention)  # to the motion
-        self.norm1 = _AdaNorm(config, ops)
-        self.attn1 = _Attention(config, ops, attention)  # to the video itself
-        self.norm2 = _AdaNorm(config, ops)
-        self.ff = _FeedForward(config.width, ops)
-
-    def forward(self, x: Tensor, time: Tensor, vision: RotaryTable, motion: KeysValues) -> Tensor:
-        normed, gate = self.norm1(x, time)
-        x = x + gate * self.attn1(normed, vision, self.attn1.keys_values(normed, vision))
-        x = x + self.attn0(x, vision, motion)
-        normed, gate = self.norm2(x, time)
-        return x + gate * self.ff(normed)
-
-
 class MVDiTCogVideoX(nn.Module):
     """Predicts the velocity of video latents from motion tokens and reference latents.
 
@@ -177,9 +98,12 @@ class MVDiTCogVideoX(nn.Module):
         self.unconditional_motion_token = nn.Parameter(torch.zeros(config.motion_slots, config.width))
         self.patch_embed = _PatchEmbed(config, ops)
         self.time_embedding = _TimeEmbedding(config, ops)
-        self.transformer_blocks = nn.ModuleList(_Block(config, ops, attention or dot_product_attention) for _ in range(config.layers))
+        self.transformer_blocks = nn.ModuleList(
+            CogVideoXBlock(config.heads, config.head_dim, config.time_dim, ops, attention or dot_product_attention)
+            for _ in range(config.layers)
+        )
         self.norm_final = ops.LayerNorm(config.width, eps=NORM_EPS)
-        self.norm_out = _AdaNormOut(config, ops)
+        self.norm_out = AdaNormOut(config.width, config.time_dim, ops)
         self.proj_out = ops.Linear(config.width, config.out_channels * config.patch**2)
 
     @torch.no_grad()
@@ -190,27 +114,74 @@ class MVDiTCogVideoX(nn.Module):
             motion: (B, L, heads * head_dim), in the device and dtype the model computes in. motion_rope: of L rows.
 
         Returns:
-            One for each block: with the released sizes 155 MiB for each row of the batch in bfloat16.
+            One for each block: with the released sizes 154 MiB for each row of the batch in bfloat16.
         """
         self._check_motion(motion, motion_rope)
         table = motion_rope.to(motion.device)
         return [block.attn0.keys_values(motion, table) for block in self.transformer_blocks]
 
+    def read_motion(
+        self,
+        rows: Sequence[MotionCondition],
+        *,
+        like: Tensor,
+        window: Sequence[int] | Tensor | None = None,
+        kept: Kept | None = None,
+        weights: Hashable = None,
+    ) -> MotionReading:
+        """What the blocks attend to in the motions of a batch, for `forward` at every step.
+
+        Args:
+            rows: one for each row of the latents, or one for all. Without tokens it is the learned unconditional motion.
+            like, window, kept, weights: as of `motion_attention.read_rows`. The rotary table is rounded to the dtype of `like`, as in training.
+
+        Raises:
+            ValueError: as of `read_rows`, or the unconditional motion is of another length.
+        """
+        read = partial(self._read, like=like)
+        return read_rows(self, rows, read, width=self.config.width, like=like, window=window, kept=kept, weights=weights)
+
+    def _read(self, condition: MotionCondition, like: Tensor) -> Mapping[int, KeysValues]:
+        tokens, slots, joints = condition.tokens, self.config.motion_slots, len(condition.positions)
+        if tokens is None:
+            if condition.frames * joints != slots:
+                learned = f"the learned unconditional motion is for {slots / joints:g} latent frames of {joints} joints"
+                remedy = f"sample without guidance (cfg 1) or use windows of {slots / joints:g}"
+                raise ValueError(f"{learned}, this video has {condition.frames}: {remedy}")
+            tokens = self.unconditional_motion_token
+        self._check_bands()
+        table = motion_rope(condition.positions, condition.frames, split=MOTION_SPLIT).to(like.device, like.dtype)
+        return dict(enumerate(self.motion_keys_values(tokens[None].to(like), table)))
+
+    def read_vision(self, grid: tuple[int, int, int], *, like: Tensor, kept: Kept | None = None) -> RotaryTable:
+        """The table of a grid of patches (frames, rows, columns), rounded to the dtype of `like`, as in training."""
+        self._check_bands()
+        kept = Kept(0) if kept is None else kept
+        key = ("vision", type(self), *grid, like.dtype, like.device)
+        return kept.keep(key, lambda: vision_rope(*grid, split=VISION_SPLIT).to(like.device, like.dtype))
+
     def forward(
         self,
         latents: Tensor,
         timestep: Tensor,
-        motion: Tensor | Sequence[KeysValues],
-        vision_rope: RotaryTable,
+        motion: Tensor | Sequence[KeysValues] | MotionReading,
+        vision_rope: RotaryTable | None = None,
         motion_rope: RotaryTable | None = None,
+        *,
+        strength: float = 1.0,
+        observe: Observe | None = None,
+        cache: ResidualCache | None = None,
+        branch: Hashable = None,
     ) -> Tensor:
         """Predict.
 
         Args:
             latents: (B, F, C, H, W), noisy channels before those of the reference.
             timestep: (B,), 0 to 999.
-            motion: (B, L, heads * head_dim) tokens, or what `motion_keys_values` gave for them.
-            vision_rope: of F * H / patch * W / patch rows. motion_rope: of L rows; not needed with keys and values.
+            motion: what `read_motion` gave; or (B, L, heads * head_dim) tokens, or what `motion_keys_values` gave for them.
+            vision_rope: of F * H / patch * W / patch rows; None makes it. motion_rope: of L rows, with tokens alone.
+            strength: of the motion attention; 1 as trained, 0 is the backbone. observe: called in every block with its probabilities.
+            cache: leaves out the blocks at some steps, see `residual_cache`; `branch` tells the branches of guidance apart in it.
 
         Returns:
             (B, F, out_channels, H, W).
@@ -218,24 +189,48 @@ class MVDiTCogVideoX(nn.Module):
         Raises:
             ValueError: sizes that do not fit the model or each other.
         """
-        self._check_latents(latents, timestep, vision_rope)
-        vision = vision_rope.to(latents.device)
+        self._check_latents(latents, timestep)
+        grid = latents.shape[1], latents.shape[3] // self.config.patch, latents.shape[4] // self.config.patch
+        vision = (vision_rope or self.read_vision(grid, like=latents)).to(latents.device)
+        if vision.cos.shape != (math.prod(grid), self.config.head_dim):
+            expected = (math.prod(grid), self.config.head_dim)
+            raise ValueError(f"the vision table has shape {tuple(vision.cos.shape)}, these latents need {expected}")
+        attended = self._attended(motion, motion_rope, latents)
+        time = self.time_embedding(_waves(timestep, self.config.width).to(latents))
+
+        def blocks(x: Tensor) -> Tensor:
+            for number, block in enumerate(self.transformer_blocks):
+                see = None if observe is None else partial(observe, number)
+                x = block(x, time, vision, attended(number), strength=strength, observe=see)
+            return x
+
+        x = self.patch_embed(latents)
+        if cache is None or observe is not None:
+            x = blocks(x)
+        else:
+            x = cache.through((branch, strength), x, self.transformer_blocks[0].norm1.modulation(time), blocks)
+        x = self.proj_out(self.norm_out(self.norm_final(x), time))
+        return self._unpatch(x, latents.shape)
+
+    def _attended(
+        self, motion: Tensor | Sequence[KeysValues] | MotionReading, table: RotaryTable | None, latents: Tensor
+    ) -> Callable[[int], KeysValues | None]:
+        """What a block attends to, by its number, if the motion fits the latents."""
+        if isinstance(motion, MotionReading):
+            motion.check(len(latents), latents.shape[1])
+            return motion.of
         tokens = isinstance(motion, Tensor)
         if tokens:
-            self._check_motion(motion, motion_rope)
-            motion, motion_table = motion.to(latents), motion_rope.to(latents.device)
+            self._check_motion(motion, table)
         elif len(motion) != self.config.layers:
             raise ValueError(f"keys and values of {len(motion)} blocks, this model has {self.config.layers}: make them with this model")
         rows = len(motion) if tokens else len(motion[0].keys)
         if rows != len(latents):
             raise ValueError(f"motion has a batch of {rows}, the latents of {len(latents)}: repeat one of them")
-        time = self.time_embedding(_waves(timestep, self.config.width).to(latents))
-        x = self.patch_embed(latents)
-        for number, block in enumerate(self.transformer_blocks):
-            attended = block.attn0.keys_values(motion, motion_table) if tokens else motion[number]
-            x = block(x, time, vision, attended)
-        x = self.proj_out(self.norm_out(self.norm_final(x), time))
-        return self._unpatch(x, latents.shape)
+        if not tokens:
+            return motion.__getitem__
+        motion, table = motion.to(latents), table.to(latents.device)
+        return lambda number: self.transformer_blocks[number].attn0.keys_values(motion, table)
 
     def _unpatch(self, x: Tensor, shape: torch.Size) -> Tensor:
         """(B, F h w, C p p) -> (B, F, C, H, W): inside a token the channel is slowest, then row, then column."""
@@ -244,18 +239,20 @@ class MVDiTCogVideoX(nn.Module):
         x = x.unflatten(1, grid).unflatten(-1, (self.config.out_channels, patch, patch))  # (B, F, h, w, C, p, p)
         return x.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4)
 
-    def _check_latents(self, latents: Tensor, timestep: Tensor, table: RotaryTable) -> None:
+    def _check_bands(self) -> None:
+        if self.config.head_dim != sum(MOTION_SPLIT):
+            given = self.config.head_dim
+            raise ValueError(f"heads of {given} channels have no rotary bands of their own, expected {sum(MOTION_SPLIT)}: pass the tables")
+
+    def _check_latents(self, latents: Tensor, timestep: Tensor) -> None:
         channels, patch = self.config.in_channels, self.config.patch
         if latents.ndim != 5 or latents.shape[2] != channels or 0 in latents.shape:
             raise ValueError(f"latents have shape {tuple(latents.shape)}, this model expects (B, F, {channels}, H, W)")
-        batch, frames, _, height, width = latents.shape
+        batch, _, _, height, width = latents.shape
         if height % patch or width % patch:
             raise ValueError(f"latents are {height} x {width}, this model expects multiples of {patch}: change the size of the video")
         if timestep.shape != (batch,):
             raise ValueError(f"timestep has shape {tuple(timestep.shape)}, expected ({batch},): one for each row of the batch")
-        expected = (frames * (height // patch) * (width // patch), self.config.head_dim)
-        if table.cos.shape != expected:
-            raise ValueError(f"the vision table has shape {tuple(table.cos.shape)}, these latents need {expected}")
 
     def _check_motion(self, motion: Tensor, table: RotaryTable | None) -> None:
         if motion.ndim != 3 or motion.shape[2] != self.config.width:
