@@ -3,17 +3,19 @@
 They mean nothing: their results are noise of order 1 that depends on the input. Layouts and widths are those that ComfyUI's stock classes
 read; where ComfyUI takes a size from a table instead of the file, it has to be told:
 
-- `tiny_wan_vae`: nothing, `comfy.sd.VAE(sd=...)` takes the width from the file.
-- `tiny_umt5`: `comfy.sd.load_text_encoder_state_dicts([sd], clip_type=CLIPType.WAN, model_options={"umt5xxl_model_config": ...})` with
-  `UMT5_CONFIG` of this module as the sizes. ComfyUI knows UMT5-XXL by its 24th block: `comfy.sd.detect_te_model` has to answer
+- `tiny_wan_vae`: nothing; `comfy.sd.VAE(sd=sd)` takes the width from the file.
+- `tiny_umt5`: `comfy.sd.load_text_encoder_state_dicts([sd], clip_type=comfy.sd.CLIPType.WAN, model_options={"umt5xxl_model_config": sizes})`
+  with `sizes = umt5_sizes(sd)`. The stock node CLIPLoader passes no such options: there `sizes` have to be added to those of
+  `load_text_encoder_state_dicts`. ComfyUI knows UMT5-XXL by its 24th block: `comfy.sd.detect_te_model` has to answer
   `comfy.sd.TEModel.T5_XXL` while it loads.
 - `tiny_clip_vision`: `comfy.clip_vision.load_clipvision_from_sd` knows ViT-H by its 31st block and answers None; in its place
-  `clip = comfy.clip_vision.ClipVisionModel(CLIP_VISION_CONFIG)` and `clip.load_sd(sd)`.
-- `tiny_cogvideox_vae`: none. ComfyUI builds the full size alone, and by other cuts: use `cogvideox_vae.load_cogvideox_vae`.
+  `clip = comfy.clip_vision.ClipVisionModel(CLIP_VISION_CONFIG)` and `clip.load_sd(sd)`. Its preprocessing smooths before it shrinks, rounds
+  to 8 bits and crops unless told not to: pictures of 224 x 224 pixels in whole 255ths give the numbers of ours.
+- `tiny_cogvideox_vae`: cannot; ComfyUI builds the full size alone, and cuts clips otherwise. Use `cogvideox_vae.load_cogvideox_vae`.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
@@ -29,7 +31,6 @@ _TEXT = UMT5Config(dim=4096, attention_dim=64, ffn_dim=64, heads=1, layers=2)
 _IMAGE = CLIPVisionConfig(layers=2, mlp_dim=64)
 _PROJECTED = 1024  # channels of CLIP's common space of texts and pictures
 
-UMT5_CONFIG = {"d_model": _TEXT.dim, "d_kv": _TEXT.attention_dim, "d_ff": _TEXT.ffn_dim, "num_heads": 1, "num_layers": _TEXT.layers}
 CLIP_VISION_CONFIG = {
     "model_type": "clip_vision_model",
     "hidden_size": _IMAGE.width,
@@ -128,6 +129,12 @@ def tiny_umt5(seed: int = 0) -> dict[str, Tensor]:
             state[name] *= (config.attention_dim // config.heads) ** -0.5
     weights = {key: tensor.half() for key, tensor in renamed(state, _TEXT_NAMES).items()}
     return weights | {"spiece_model": torch.frombuffer(bytearray(spiece), dtype=torch.uint8)}
+
+
+def umt5_sizes(state: Mapping[str, Tensor]) -> dict[str, int]:
+    """The sizes of `tiny_umt5` by the names of ComfyUI's configuration."""
+    attention = {"d_kv": _TEXT.attention_dim // _TEXT.heads, "num_heads": _TEXT.heads, "num_layers": _TEXT.layers}
+    return {"vocab_size": len(state["shared.weight"]), "d_model": _TEXT.dim, "d_ff": _TEXT.ffn_dim, **attention}
 
 
 def tiny_clip_vision(seed: int = 0) -> dict[str, Tensor]:
