@@ -3,8 +3,9 @@
 The module is complete and our own: it takes the original key names, any text length and a host's layers. Every attention is in `wan_blocks`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,61 +13,14 @@ from torch.nn import functional
 
 from ..shapes import check_shapes
 from .attention import Attention
+from .motion_adapter import WanMotion, check_state
+from .motion_attention import MotionReading, Observe
+from .residual_cache import ResidualCache
 from .rope import THETA, RotaryTable
-from .wan_blocks import KEY_LAYOUTS, BlockContext, WanBlock, modulated, vision_split, wan_rope
+from .wan_blocks import BlockContext, WanBlock, modulated
+from .wan_config import MVDiTWanConfig as MVDiTWanConfig
 
 PATCH = 2  # rows and columns of latent pixels in a token
-
-
-@dataclass(frozen=True)
-class MVDiTWanConfig:
-    """Sizes of the model; the defaults are the released one's.
-
-    in_channels: noise, mask and masked video together. text_len: tokens that every text is padded to. image_dim: width of the image
-    encoder's tokens. motion_dim: width of motion tokens, filled up with zeros to `dim`. motion_every: blocks 0, motion_every, ... have
-    motion attention. key_layout: see `wan_blocks.MotionAttention`.
-    """
-
-    dim: int = 5120
-    heads: int = 40
-    ffn_dim: int = 13824
-    layers: int = 40
-    in_channels: int = 36
-    out_channels: int = 16
-    text_dim: int = 4096
-    text_len: int = 512
-    freq_dim: int = 256
-    image_dim: int = 1280
-    motion_dim: int = 3072
-    motion_every: int = 4
-    key_layout: str = "released"
-
-    def __post_init__(self):
-        sizes = {name: value for name, value in vars(self).items() if name != "key_layout"}
-        if small := {name: value for name, value in sizes.items() if value < 1}:
-            raise ValueError(f"MVDiTWanConfig: {small}, expected at least 1")
-        if self.dim % self.heads or self.head_dim % 2 or self.head_dim < 6:
-            raise ValueError(f"MVDiTWanConfig: dim {self.dim} for {self.heads} heads, expected an even number of channels, 6 or more, each")
-        if self.freq_dim % 2:
-            raise ValueError(f"MVDiTWanConfig: freq_dim is {self.freq_dim}, expected an even number")
-        if self.motion_dim > self.dim:
-            raise ValueError(f"MVDiTWanConfig: motion_dim {self.motion_dim} is above dim {self.dim}, and motion is only filled up")
-        if self.key_layout not in KEY_LAYOUTS:
-            raise ValueError(f"MVDiTWanConfig: key_layout is {self.key_layout!r}, expected one of {', '.join(KEY_LAYOUTS)}")
-
-    @property
-    def head_dim(self) -> int:
-        """Channels of a head."""
-        return self.dim // self.heads
-
-    @property
-    def motion_split(self) -> tuple[int, int, int, int]:
-        """Channels for t, x, y, z that `motion_rope` needs: time as in the video's table, the rest in three parts; (44, 28, 28, 28)."""
-        time = vision_split(self.head_dim)[0]
-        third, rest = divmod(self.head_dim - time, 3)
-        if rest or third % 2:
-            raise ValueError(f"heads of {self.head_dim} channels leave {self.head_dim - time} for x, y and z, expected a multiple of 6")
-        return time, third, third, third
 
 
 class _ImageEmbedding(nn.Module):
@@ -103,17 +57,20 @@ def time_sinusoid(timestep: Tensor, channels: int) -> Tensor:
 
 
 def _in_dtype_of_input(layers: nn.Sequential, x: Tensor) -> Tensor:
-    """Run layers in the dtype of `x`, wider than their weights; the layers of a host cast their weights themselves."""
+    """Run layers in the dtype of `x`, wider than their weights. Layers with a forward of their own (a host's, those of scaled fp8) cast
+    their weights themselves."""
     for layer in layers:
-        if type(layer) is nn.Linear:
+        if type(layer).forward is nn.Linear.forward:
             x = functional.linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype))
         else:
             x = layer(x)
     return x
 
 
-class MVDiTWan(nn.Module):
+class MVDiTWan(WanMotion):
     """The transformer with the key names of the original Wan checkpoints, plus `blocks.{i}.norm4` and `blocks.{i}.motion_attn`.
+
+    Without motion attention (`motion_every` 0) it is Wan2.1's own image-to-video model.
 
     It has no buffers: tables are functions of the sizes, so that a model built on the meta device misses nothing once it is loaded.
 
@@ -123,8 +80,7 @@ class MVDiTWan(nn.Module):
     """
 
     def __init__(self, config: MVDiTWanConfig, *, ops=nn, attention: Attention | None = None):
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         dim = config.dim
         patch = (1, PATCH, PATCH)
         self.patch_embedding = ops.Conv3d(config.in_channels, dim, patch, stride=patch)
@@ -134,7 +90,7 @@ class MVDiTWan(nn.Module):
         self.img_emb = _ImageEmbedding(config, ops)
         shared = {"key_layout": config.key_layout, "ops": ops, "attention": attention}
         self.blocks = nn.ModuleList(
-            WanBlock(dim, config.heads, config.ffn_dim, motion=index % config.motion_every == 0, **shared) for index in range(config.layers)
+            WanBlock(dim, config.heads, config.ffn_dim, motion=index in config.motion_blocks, **shared) for index in range(config.layers)
         )
         self.head = _Head(config, ops)
 
@@ -144,12 +100,15 @@ class MVDiTWan(nn.Module):
     ) -> "MVDiTWan":
         """Build the model around the tensors of a checkpoint, which it takes as they are: dtype, device, memory mapping.
 
+        A base and an adapter file make one checkpoint: `from_released({**base, **adapter}, config)`.
+
         Raises:
             ValueError: keys are missing or too many, or a tensor has another shape than `config` asks for.
         """
         with torch.device("meta"):
             model = cls(config, ops=ops, attention=attention)
-        _check_state(model.state_dict(), state_dict)
+        remedy = "use a Wan2.1 image-to-video checkpoint with motion attention in its original key names"
+        check_state(model, state_dict, remedy)
         model.load_state_dict(dict(state_dict), strict=True, assign=True)
         return model.eval()
 
@@ -168,7 +127,8 @@ class MVDiTWan(nn.Module):
     ) -> tuple[BlockContext, ...]:
         """Keys and values of everything that is the same at every step, for `forward(context=...)`; valid until a weight changes.
 
-        Args: as of `forward`. Any of text, image and motion may have one row for a whole batch.
+        Args: as of `forward`. Any of text, image and motion may have one row for a whole batch. Motion may be left to `read_motion`: text
+        and image of a video then serve all its windows.
 
         Returns:
             What each block reads, in their order.
@@ -189,8 +149,7 @@ class MVDiTWan(nn.Module):
             if motion_rope is None or motion_rope.cos.shape != places:
                 given = "none" if motion_rope is None else tuple(motion_rope.cos.shape)
                 raise ValueError(f"MVDiTWan: the rotary table of the motion is {given}, expected {places}: one row for each motion token")
-            motion = functional.pad(motion, (0, config.dim - config.motion_dim))
-            motion_rope = motion_rope.to(motion.device)
+            motion, motion_rope = self.pad_motion(motion), motion_rope.to(motion.device)
         return tuple(block.prepare(text_tokens, image_tokens, motion, motion_rope) for block in self.blocks)
 
     def forward(
@@ -200,11 +159,15 @@ class MVDiTWan(nn.Module):
         text: Sequence[Tensor] | None = None,
         image: Tensor | None = None,
         condition: Tensor | None = None,
-        motion: Tensor | None = None,
+        motion: Tensor | MotionReading | None = None,
         motion_rope: RotaryTable | None = None,
         *,
         vision_rope: RotaryTable | None = None,
         context: Sequence[BlockContext] | None = None,
+        strength: float = 1.0,
+        observe: Observe | None = None,
+        cache: ResidualCache | None = None,
+        branch: Hashable = None,
     ) -> Tensor:
         """Predict the flow, all tensors in the dtype the model computes in.
 
@@ -212,10 +175,13 @@ class MVDiTWan(nn.Module):
             latents: (B, C, F, H, W) noisy, H and W even. timestep: (B,) 0..1000.
             text: B tensors (L, text_dim), L up to text_len. image: (B, N, image_dim) tokens of the image encoder.
             condition: (B, in_channels - C, F, H, W) mask and masked video.
-            motion: (B, L, motion_dim) tokens, frame-major; None leaves the backbone alone. Released weights know L = 312 only.
-            motion_rope: table of L rows, of `motion_rope(..., split=config.motion_split)`.
-            vision_rope: table of the patches; None for that of a whole clip, `wan_rope(F, H / 2, W / 2)`.
-            context: of `prepare`, in place of text, image, motion and motion_rope.
+            motion: what `read_motion` gave; or (B, L, motion_dim) tokens, frame-major; None leaves the backbone alone. Released weights know
+                L = 312 only, see `length_note`.
+            motion_rope: table of L rows, of `motion_rope(..., split=config.motion_split)`, with tokens alone.
+            vision_rope: table of the patches; None for that of a whole clip, `read_vision`.
+            context: of `prepare`, in place of text, image, tokens and motion_rope. With a reading beside it, it has none of its own.
+            strength: of the motion attention; 1 as trained, 0 is the backbone. observe: called in each block that has it.
+            cache: leaves out the blocks at some steps, see `residual_cache`; `branch` tells the branches of guidance apart in it.
 
         Returns:
             (B, out_channels, F, H, W).
@@ -223,24 +189,41 @@ class MVDiTWan(nn.Module):
         Raises:
             ValueError: shapes that do not fit, or text, image or motion beside a context.
         """
-        config = self.config
         batch, _, frames, height, width = self._check_video(latents, timestep, condition)
+        reading = motion if isinstance(motion, MotionReading) else None
         if context is None:
             if text is None or image is None:
                 raise ValueError("MVDiTWan: text or image is missing, expected both, or a context in their place")
-            context = self.prepare(text, image, motion, motion_rope)
-        elif any(part is not None for part in (text, image, motion, motion_rope)):
+            context = self.prepare(text, image, None if reading else motion, motion_rope)
+        elif any(part is not None for part in (text, image, None if reading else motion, motion_rope)):
             raise ValueError("MVDiTWan: text, image or motion beside a context, which holds them already: give one or the other")
         self._check_context(context, batch)
+        if reading is not None:
+            context = self._with_reading(context, reading, batch, frames)
+        rows = None if reading is None else reading.rows
         x = self.patch_embedding(torch.cat([latents, condition], 1)).flatten(2).transpose(1, 2)  # (B, N, dim)
-        if vision_rope is None:
-            vision_rope = wan_rope(frames, height // PATCH, width // PATCH, head_dim=config.head_dim)
-        vision_rope = vision_rope.to(x.device)
+        grid = frames, height // PATCH, width // PATCH
+        vision = (vision_rope or self.read_vision(grid, like=latents)).to(x.device)
         time, projected = self.embed_time(timestep, x)
-        for block, part in zip(self.blocks, context, strict=True):
-            x = block(x, projected, vision_rope, part)
-        patches = self.head(x, time).view(batch, frames, height // PATCH, width // PATCH, PATCH, PATCH, config.out_channels)
-        return patches.permute(0, 6, 1, 2, 4, 3, 5).reshape(batch, config.out_channels, frames, height, width)
+
+        def blocks(x: Tensor) -> Tensor:
+            for number, (block, part) in enumerate(zip(self.blocks, context, strict=True)):
+                see = None if observe is None else partial(observe, number)
+                x = block(x, projected, vision, part, strength=strength, rows=rows, observe=see)
+            return x
+
+        if cache is None or observe is not None:
+            x = blocks(x)
+        else:
+            x = cache.through((branch, strength), x, projected, blocks)
+        patches = self.head(x, time).view(batch, *grid, PATCH, PATCH, self.config.out_channels)
+        return patches.permute(0, 6, 1, 2, 4, 3, 5).reshape(batch, self.config.out_channels, frames, height, width)
+
+    def _with_reading(self, context: Sequence[BlockContext], reading: MotionReading, batch: int, frames: int) -> tuple[BlockContext, ...]:
+        reading.check(batch, frames)
+        if any(part.motion is not None for part in context):
+            raise ValueError("MVDiTWan: motion in the context and another beside it: prepare text and image alone")
+        return tuple(replace(part, motion=reading.of(number)) for number, part in enumerate(context))
 
     def _check_video(self, latents: Tensor, timestep: Tensor, condition: Tensor | None) -> tuple[int, ...]:
         """The shape of the latents, if it fits."""
@@ -261,16 +244,3 @@ class MVDiTWan(nn.Module):
             part = getattr(context[0], name)
             if part is not None and len(part.keys) not in (1, batch):
                 raise ValueError(f"MVDiTWan: {name} has {len(part.keys)} rows, expected {batch} as the latents have, or 1 for all")
-
-
-def _check_state(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
-    """Compare keys and shapes of a checkpoint with the model's."""
-    missing, unknown = (sorted(one.keys() - other.keys()) for one, other in ((expected, given), (given, expected)))
-    if missing or unknown:
-        lists = [f"{len(keys)} {kind} ({', '.join(keys[:3])})" for kind, keys in (("missing", missing), ("unknown", unknown)) if keys]
-        remedy = "use a Wan2.1 image-to-video checkpoint with motion attention in its original key names"
-        raise ValueError(f"the checkpoint does not fit MVDiTWan: {' and '.join(lists)} of {len(expected)} tensors: {remedy}")
-    for key, tensor in expected.items():
-        if given[key].shape != tensor.shape:
-            shapes = f"{tuple(given[key].shape)}, expected {tuple(tensor.shape)}"
-            raise ValueError(f"the checkpoint does not fit MVDiTWan: {key} is {shapes}: use the configuration it was trained with")

@@ -4,6 +4,7 @@ Names of the parts are those of the original checkpoints. Keys and values of tex
 timestep: a block makes them once (`prepare`), and reads them at every step.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import Attention, KeysValues, dot_product_attention, merge_heads, split_heads
+from .motion_attention import add_motion
 from .rope import THETA, RotaryTable, rotate
 
 KEY_LAYOUTS = ("released", "transposed")
@@ -72,8 +74,8 @@ class _Attention(nn.Module):
 
     def attend(self, queries: Tensor, attended: KeysValues) -> Tensor:
         """(B, heads, N, D) -> (B, N, dim), before the output projection."""
-        keys, values = (part.expand(len(queries), -1, -1, -1) for part in (attended.keys, attended.values))
-        return merge_heads(self.attention(queries, keys, values))
+        attended = attended.expand(len(queries))
+        return merge_heads(self.attention(queries, attended.keys, attended.values))
 
 
 class SelfAttention(_Attention):
@@ -107,7 +109,7 @@ class CrossAttention(_Attention):
 class MotionAttention(_Attention):
     """Attention of video tokens to motion tokens, an injection after the cross-attention of a block (MTVCrafter, section 3.3):
 
-        x = x + motion_attn(norm4(x), vision_table, motion_attn.keys_values(motion, motion_table))
+        x = add_motion(x, motion_attn, vision_table, motion_attn.keys_values(motion, motion_table), norm=norm4)
 
     The output projection starts at zero, so that an untrained injection leaves its host as it is.
 
@@ -136,9 +138,13 @@ class MotionAttention(_Attention):
             keys = split_heads(keys, self.heads)
         return KeysValues(rotate(keys, table), split_heads(self.v(motion), self.heads))
 
+    def turned_queries(self, x: Tensor, table: RotaryTable) -> Tensor:
+        """(B, N, dim) -> (B, heads, N, D)."""
+        return rotate(self.queries(x), table)
+
     def forward(self, x: Tensor, table: RotaryTable, attended: KeysValues) -> Tensor:
         """Video tokens (B, N, dim), already normalised, whose places are the N rows of `table` -> (B, N, dim) to be added to them."""
-        return self.o(self.attend(rotate(self.queries(x), table), attended))
+        return self.o(self.attend(self.turned_queries(x, table), attended))
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -168,12 +174,23 @@ class WanBlock(nn.Module):
         used = self.has_motion and motion is not None
         return BlockContext(*self.cross_attn.keys_values(text, image), self.motion_attn.keys_values(motion, motion_rope) if used else None)
 
-    def forward(self, x: Tensor, time: Tensor, rope: RotaryTable, context: BlockContext) -> Tensor:
-        """Video tokens (B, N, dim) and the projected time (B, 6, dim) -> (B, N, dim)."""
-        rows = (self.modulation.to(time) + time).unsqueeze(2).unbind(1)  # six of (B, 1, dim)
-        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = rows
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        rope: RotaryTable,
+        context: BlockContext,
+        *,
+        strength: float = 1.0,
+        rows: tuple[int, ...] | None = None,
+        observe: Callable[[Tensor], None] | None = None,
+    ) -> Tensor:
+        """Video tokens (B, N, dim) and the projected time (B, 6, dim) -> (B, N, dim); strength, rows and observe as of `add_motion`."""
+        parts = (self.modulation.to(time) + time).unsqueeze(2).unbind(1)  # six of (B, 1, dim)
+        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = parts
         x = x + gate * self.self_attn(modulated(x, shift, scale), rope)
         x = x + self.cross_attn(self.norm3(x), context.text, context.image)
-        if context.motion is not None:
-            x = x + self.motion_attn(self.norm4(x), rope, context.motion)
+        if self.has_motion:
+            injected = {"norm": self.norm4, "strength": strength, "rows": rows, "observe": observe}
+            x = add_motion(x, self.motion_attn, rope, context.motion, **injected)
         return x + ffn_gate * self.ffn(modulated(x, ffn_shift, ffn_scale))

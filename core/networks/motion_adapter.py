@@ -1,0 +1,144 @@
+"""The motion attention of the 17B model on its own: for a Wan2.1 image-to-video model that another program has loaded and runs.
+
+The host calls `MotionAdapter.add` with the video tokens of a block, after its cross-attention and before its feed-forward.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..conditions import MotionCondition
+from .attention import Attention, KeysValues
+from .motion_attention import Kept, MotionReading, Observe, add_motion, read_rows
+from .rope import RotaryTable, motion_rope
+from .scaled_fp8 import scales_of
+from .wan_blocks import EPSILON, MotionAttention, wan_rope
+from .wan_config import MVDiTWanConfig
+
+
+class WanMotion(nn.Module):
+    """How motion is read for Wan's blocks, by the whole model and by the adapter; both have it at `blocks.{number}.motion_attn`."""
+
+    def __init__(self, config: MVDiTWanConfig):
+        super().__init__()
+        self.config = config
+
+    def read_motion(
+        self,
+        rows: Sequence[MotionCondition],
+        *,
+        like: Tensor,
+        window: Sequence[int] | Tensor | None = None,
+        kept: Kept | None = None,
+        weights: Hashable = None,
+    ) -> MotionReading:
+        """What the blocks attend to in the motions of a batch, at every step.
+
+        Args:
+            rows: one for each row of the latents, or one for all. Without tokens a row has no motion attention at all.
+            like, window, kept, weights: as of `motion_attention.read_rows`. The rotary table stays in float32, as in training.
+
+        Raises:
+            ValueError: as of `read_rows`, or there are tokens and no motion attention.
+        """
+        width = self.config.motion_dim
+        if not self.config.motion_blocks and any(row.tokens is not None for row in rows):
+            raise ValueError("this Wan model has no motion attention: load it with the motion adapter, or use Apply Motion Attention")
+        return read_rows(self, rows, partial(self._read, like=like), width=width, like=like, window=window, kept=kept, weights=weights)
+
+    @torch.no_grad()
+    def _read(self, condition: MotionCondition, like: Tensor) -> Mapping[int, KeysValues] | None:
+        if condition.tokens is None:
+            return None
+        table = motion_rope(condition.positions, condition.frames, split=self.config.motion_split).to(like.device)
+        motion = self.pad_motion(condition.tokens[None].to(like))
+        attentions = {number: self.get_submodule(f"blocks.{number}.motion_attn") for number in self.config.motion_blocks}
+        return {number: attention.keys_values(motion, table) for number, attention in attentions.items()}
+
+    def pad_motion(self, motion: Tensor) -> Tensor:
+        """(B, L, motion_dim) -> (B, L, dim), filled up with zeros."""
+        return functional.pad(motion, (0, self.config.dim - self.config.motion_dim))
+
+    def read_vision(self, grid: tuple[int, int, int], *, like: Tensor, kept: Kept | None = None) -> RotaryTable:
+        """The float32 table of a grid of patches (frames, rows, columns), on the device of `like`; its angles are made in float64."""
+        kept = Kept(0) if kept is None else kept
+        key = ("vision", WanMotion, *grid, self.config.head_dim, like.device)
+        return kept.keep(key, lambda: wan_rope(*grid, head_dim=self.config.head_dim).to(like.device))
+
+
+class _Injection(nn.Module):
+    """What MTVCrafter adds to a block."""
+
+    def __init__(self, config: MVDiTWanConfig, ops, attention: Attention | None):
+        super().__init__()
+        self.norm4 = ops.LayerNorm(config.dim, eps=EPSILON)
+        self.motion_attn = MotionAttention(config.dim, config.heads, key_layout=config.key_layout, ops=ops, attention=attention)
+
+
+class MotionAdapter(WanMotion):
+    """The motion attention of all blocks that have it, with the keys `blocks.{i}.norm4.*` and `blocks.{i}.motion_attn.*`.
+
+    Args:
+        config: of the model it is for. ops, attention: as of `MVDiTWan`.
+    """
+
+    def __init__(self, config: MVDiTWanConfig, *, ops=nn, attention: Attention | None = None):
+        if not config.motion_blocks:
+            raise ValueError("MotionAdapter: motion_every is 0, expected the spacing of the blocks with motion attention: 4 as released")
+        super().__init__(config)
+        self.blocks = nn.ModuleDict({str(number): _Injection(config, ops, attention) for number in config.motion_blocks})
+
+    @classmethod
+    def from_state(
+        cls, state_dict: Mapping[str, Tensor], config: MVDiTWanConfig, *, ops=nn, attention: Attention | None = None
+    ) -> "MotionAdapter":
+        """Build the adapter around the tensors of its file, which it takes as they are.
+
+        Raises:
+            ValueError: keys are missing or too many, or a tensor has another shape than `config` asks for.
+        """
+        with torch.device("meta"):
+            adapter = cls(config, ops=ops, attention=attention)
+        check_state(adapter, state_dict, "use the motion attention of the 17B model alone (norm4 and motion_attn of every fourth block)")
+        adapter.load_state_dict(dict(state_dict), strict=True, assign=True)
+        return adapter.eval()
+
+    def add(
+        self,
+        number: int,
+        x: Tensor,
+        vision: RotaryTable,
+        reading: MotionReading,
+        *,
+        strength: float = 1.0,
+        observe: Observe | None = None,
+    ) -> Tensor:
+        """The video tokens of block `number` with the motion attention added; as they are where the block has none.
+
+        Args:
+            x: (B, N, dim). vision: of `read_vision`, N rows. reading: of `read_motion`; `reading.check` compares it with the video.
+            strength, observe: as of `MVDiTWan.forward`.
+        """
+        if number not in self.config.motion_blocks:
+            return x
+        block = self.blocks[str(number)]
+        see = None if observe is None else partial(observe, number)
+        injected = {"norm": block.norm4, "strength": strength, "rows": reading.rows, "observe": see}
+        return add_motion(x, block.motion_attn, vision, reading.of(number), **injected)
+
+
+def check_state(module: nn.Module, given: Mapping[str, Tensor], remedy: str) -> None:
+    """Compare keys and shapes of a checkpoint with the module's; scales of fp8 weights may be there or not."""
+    expected, name = module.state_dict(), type(module).__name__
+    keys = given.keys() - scales_of(module, given)
+    missing, unknown = sorted(expected.keys() - keys), sorted(keys - expected.keys())
+    if missing or unknown:
+        lists = [f"{len(keys)} {kind} ({', '.join(keys[:3])})" for kind, keys in (("missing", missing), ("unknown", unknown)) if keys]
+        raise ValueError(f"the checkpoint does not fit {name}: {' and '.join(lists)} of {len(expected)} tensors: {remedy}")
+    for key, tensor in expected.items():
+        if given[key].shape != tensor.shape:
+            shapes = f"{tuple(given[key].shape)}, expected {tuple(tensor.shape)}"
+            raise ValueError(f"the checkpoint does not fit {name}: {key} is {shapes}: use the configuration it was trained with")
