@@ -9,6 +9,21 @@ from torch import Tensor
 from .shapes import check_shapes
 from .types import MotionTokens
 
+FITS = ("refuse", "pad", "trim")
+SIDE_STEP = 16  # pixels: eight to a latent pixel, two of those to a token
+
+# Sizes (height, width) of 17B by the label of their proportion, height over width; the label decides what is nearest.
+# fmt: off
+BUCKETS = {
+    0.25: (256, 1024), 0.26: (256, 992), 0.27: (256, 960), 0.28: (256, 928), 0.32: (288, 896), 0.33: (288, 864), 0.35: (288, 832),
+    0.4: (320, 800), 0.42: (320, 768), 0.48: (352, 736), 0.5: (352, 704), 0.52: (352, 672), 0.57: (384, 672), 0.6: (384, 640),
+    0.68: (416, 608), 0.72: (416, 576), 0.78: (448, 576), 0.82: (448, 544), 0.88: (480, 544), 0.94: (480, 512), 1.0: (512, 512),
+    1.07: (512, 480), 1.13: (544, 480), 1.21: (544, 448), 1.29: (576, 448), 1.38: (576, 416), 1.46: (608, 416), 1.67: (640, 384),
+    1.75: (672, 384), 2.0: (704, 352), 2.09: (736, 352), 2.4: (768, 320), 2.5: (800, 320), 2.89: (832, 288), 3.0: (864, 288),
+    3.11: (896, 288), 3.62: (928, 256), 3.75: (960, 256), 3.88: (992, 256), 4.0: (1024, 256),
+}
+# fmt: on
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MotionCondition:
@@ -76,22 +91,34 @@ class VideoCondition:
 
     motion: of F latent frames. reference: (C, F, h, w) latents as the VAE gives them, unscaled. 7B: of a video that shows the reference
     picture in every frame; 17B: of a video whose first `known` latent frames are given and whose others are grey. known: 0 at 7B.
-    pinned: 17B, the known frames are put back after every step (every clip but the first of a long video).
+    pinned: 17B, the known frames are put back after every step (every clip but the first of a long video). carried: (C, k, h, w) latents of
+    leading frames that are put back likewise without being part of the reference (7B, which was not trained for it).
     """
 
     motion: MotionCondition
     reference: Tensor
     known: int = 0
     pinned: bool = False
+    carried: Tensor | None = None
 
     def __post_init__(self):
-        frames = check_shapes("VideoCondition", reference=(self.reference, "C F h w"))["F"]
+        sizes = check_shapes("VideoCondition", reference=(self.reference, "C F h w"), carried=(self.carried, "C k h w"))
+        frames = sizes["F"]
         if frames != self.motion.frames:
             raise ValueError(
                 f"VideoCondition: {frames} latent frames of the reference, {self.motion.frames} of the motion: make them equal"
             )
         if not 0 <= self.known <= frames:
             raise ValueError(f"VideoCondition: {self.known} known latent frames of {frames}")
+        if sizes.get("k", 0) > frames:
+            raise ValueError(f"VideoCondition: {sizes['k']} latent frames are carried into a clip of {frames}: carry fewer over")
+
+    @property
+    def put_back(self) -> Tensor | None:
+        """The leading latents (C, k, h, w), unscaled, that stand again after every step of the sampling; None for none."""
+        if self.carried is not None:
+            return self.carried
+        return self.reference[:, : self.known] if self.pinned and self.known else None
 
     def without_motion(self) -> "VideoCondition":
         """The same pictures, without the motion."""
@@ -101,7 +128,82 @@ class VideoCondition:
         """Of some latent frames. A reference that holds for the whole video (known 0) starts anew in every window."""
         motion = self.motion.window(indices)
         rows = torch.arange(len(indices)) if self.known == 0 else torch.as_tensor(indices)
-        known = 0
-        while known < len(indices) and indices[known] == known and known < self.known:
-            known += 1
-        return replace(self, motion=motion, reference=self.reference[:, rows], known=known)
+        leading = next((place for place, index in enumerate(indices) if index != place), len(indices))
+        carried = self.carried[:, :leading] if self.carried is not None and leading else None
+        return replace(self, motion=motion, reference=self.reference[:, rows], known=min(leading, self.known), carried=carried)
+
+
+def known_mask(condition: VideoCondition) -> Tensor:
+    """The mask channels (4, F, h, w) that 17B reads before the reference: 1 in the known latent frames, 0 in the others.
+
+    The release makes it from a mask of the video's frames, four to a latent frame, and scales it down; what comes out is this.
+    """
+    _, frames, height, width = condition.reference.shape
+    mask = torch.zeros(4, frames, height, width)
+    mask[:, : condition.known] = 1
+    return mask
+
+
+def hold(latents: Tensor, frames: int) -> Tensor:
+    """Latents (C, F, h, w) cut to a number of latent frames, or continued by their last one: a still picture, or grey, goes on like that."""
+    return latents[:, torch.arange(frames).clamp(max=latents.shape[1] - 1)]
+
+
+def fit_frames(motion: MotionCondition, frames: int, fit: str) -> MotionCondition:
+    """A motion of as many latent frames as a video.
+
+    Args:
+        fit: "refuse" a motion of another length, "pad" a shorter one by holding its last latent frame, or "trim" the end of a longer one.
+
+    Raises:
+        ValueError: lengths differ and `fit` does not say what to do.
+    """
+    if fit not in FITS:
+        raise ValueError(f"fit is {fit!r}, expected one of {', '.join(FITS)}")
+    if motion.frames == frames:
+        return motion
+    needed = "pad" if motion.frames < frames else "trim"
+    if fit != needed:
+        remedy = f"make the video {video_frames(motion.frames)} frames long, or set fit to {needed}"
+        raise ValueError(
+            f"the motion has {motion.frames} latent frames, the video {frames} ({video_frames(frames)} frames), with fit {fit}: {remedy}"
+        )
+    return motion.window([min(index, motion.frames - 1) for index in range(frames)])
+
+
+def video_frames(latents: int) -> int:
+    """Frames that a causal video VAE decodes from `latents` latent frames: one from the first, four from each of the others."""
+    return 4 * latents - 3
+
+
+def video_latents(frames: int) -> int:
+    """Latent frames of a video; ValueError unless it has 1, 5, 9, ... frames."""
+    if frames < 1 or frames % 4 != 1:
+        below = max(frames - 1, 0) // 4 * 4 + 1
+        raise ValueError(f"a video of {frames} frames, expected one more than a multiple of 4: use {below} or {below + 4}")
+    return (frames + 3) // 4
+
+
+def check_size(width: int, height: int) -> None:
+    """ValueError with the nearest sizes unless both sides of a video, in pixels, are multiples of 16."""
+    wrong = {name: side for name, side in (("width", width), ("height", height)) if side < SIDE_STEP or side % SIDE_STEP}
+    if wrong:
+        near = [f"{name} {' or '.join(str(side) for side in _nearest_sides(value))}" for name, value in wrong.items()]
+        given = " and ".join(f"{name} {side}" for name, side in wrong.items())
+        raise ValueError(f"{given}: expected multiples of {SIDE_STEP}: use {', '.join(near)}")
+
+
+def _nearest_sides(side: int) -> list[int]:
+    below = side // SIDE_STEP * SIDE_STEP
+    return [SIDE_STEP] if side < SIDE_STEP else [below, below + SIDE_STEP]
+
+
+def nearest_bucket(height: int, width: int) -> tuple[int, int]:
+    """The size (height, width) that 17B was released with for a picture: of the nearest proportion, sides multiples of 32.
+
+    Raises:
+        ValueError: a side below 1.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f"a picture of {width} x {height}, expected sides of at least 1")
+    return BUCKETS[min(BUCKETS, key=lambda ratio: abs(ratio - height / width))]

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+import torch
+from torch import Tensor
+
 from .schedules import cogvideox_ddim, cogvideox_dpm, wan_flow
+
+# The share of signal that stands for none where the ratio of noise to signal is divided by: ComfyUI's number for a zero terminal signal.
+_LEAST_SIGNAL = 4.8973451890853435e-08
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,14 @@ class Recipe:
         if self.solver == "flow":
             return wan_flow(self.steps, self.shift)
         return (cogvideox_dpm if self.solver == "dpm" else cogvideox_ddim)(self.steps)
+
+    def sigmas(self) -> Tensor:
+        """(steps + 1) float32 for a sampler of ComfyUI: the share of noise of a flow, else noise over signal; 0 at the end."""
+        scheduler = self.scheduler()
+        if self.solver == "flow":
+            return scheduler.sigmas.float()
+        signal = scheduler.alphas_cumprod[scheduler.timesteps].clamp(min=_LEAST_SIGNAL)
+        return torch.cat([((1 - signal) / signal) ** 0.5, signal.new_zeros(1)]).float()
 
 
 # As released: infer_7b.py, and infer_17b.py without and with its distilled LoRA.
