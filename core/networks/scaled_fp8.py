@@ -71,7 +71,7 @@ def _quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def quantise(state: Mapping[str, Tensor], keys: Iterable[str]) -> dict[str, Tensor]:
-    """The state with the weights of some keys in fp8, and their scales beside them; weights that are fp8 already stay.
+    """The state with the weights of some keys in fp8, and their scales beside them; weights of eight bits stay.
 
     Args:
         keys: names of matrices that end in "weight", as of `linear_weights`.
@@ -85,7 +85,7 @@ def quantise(state: Mapping[str, Tensor], keys: Iterable[str]) -> dict[str, Tens
         if weight is None or weight.ndim != 2 or not key.endswith("weight"):
             given = "missing" if weight is None else f"of shape {tuple(weight.shape)}"
             raise ValueError(f"{key} is {given}, expected the weight matrix of a linear layer: quantise those alone")
-        if weight.dtype == FP8:
+        if weight.dtype.itemsize == 1:
             continue
         quantised, scale = _quantise(weight)
         if not torch.isfinite(scale):
