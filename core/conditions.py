@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .shapes import check_shapes
-from .types import MotionTokens
+from .types import MotionTokens, latent_frames
 
 FITS = ("refuse", "pad", "trim")
 SIDE_STEP = 16  # pixels: eight to a latent pixel, two of those to a token
@@ -127,10 +127,10 @@ class VideoCondition:
     def window(self, indices: Sequence[int]) -> "VideoCondition":
         """Of some latent frames. A reference that holds for the whole video (known 0) starts anew in every window."""
         motion = self.motion.window(indices)
-        rows = torch.arange(len(indices)) if self.known == 0 else torch.as_tensor(indices)
+        reference = hold(self.reference, len(indices)) if self.known == 0 else self.reference[:, torch.as_tensor(indices)]
         leading = next((place for place, index in enumerate(indices) if index != place), len(indices))
         carried = self.carried[:, :leading] if self.carried is not None and leading else None
-        return replace(self, motion=motion, reference=self.reference[:, rows], known=min(leading, self.known), carried=carried)
+        return replace(self, motion=motion, reference=reference, known=min(leading, self.known), carried=carried)
 
 
 def known_mask(condition: VideoCondition) -> Tensor:
@@ -181,7 +181,7 @@ def video_latents(frames: int) -> int:
     if frames < 1 or frames % 4 != 1:
         below = max(frames - 1, 0) // 4 * 4 + 1
         raise ValueError(f"a video of {frames} frames, expected one more than a multiple of 4: use {below} or {below + 4}")
-    return (frames + 3) // 4
+    return latent_frames(frames)
 
 
 def check_size(width: int, height: int) -> None:
