@@ -67,12 +67,8 @@ def checkpoint_files(path: Path | str) -> list[Path]:
         raise FileNotFoundError(f"there is no file {path}")
     if path.name.lower().endswith(INDEX_SUFFIX):
         names = _indexed(path)
-    elif shard := _SHARD.fullmatch(path.name):
-        if not 1 <= int(shard[2]) <= int(shard[3]):
-            raise ValueError(f"{path} counts itself as file {int(shard[2])} of {int(shard[3])}: download it again under its own name")
-        names = [f"{shard[1]}{number:05}-of-{shard[3]}{shard[4]}" for number in range(1, int(shard[3]) + 1)]
     elif path.suffix.lower() in CHECKPOINT_SUFFIXES:
-        return [path]
+        names = shard_names(path.name)
     else:
         raise ValueError(f"{path} is no checkpoint: expected a file that ends in {', '.join((*CHECKPOINT_SUFFIXES, INDEX_SUFFIX))}")
     files = [confined(path.parent, name) for name in names]
@@ -81,6 +77,20 @@ def checkpoint_files(path: Path | str) -> list[Path]:
             f"{path} is one of {len(files)} files, and {shortly(lacking)} is not in {path.parent}: download what is missing into that folder"
         )
     return files
+
+
+def shard_names(name: str) -> list[str]:
+    """Names of all files of a checkpoint, of which `name` is one: its own, or with "-00001-of-00003" in it those of all three.
+
+    Raises:
+        ValueError: a number beyond the count.
+    """
+    if not (shard := _SHARD.fullmatch(name)):
+        return [name]
+    number, count = int(shard[2]), int(shard[3])
+    if not 1 <= number <= count:
+        raise ValueError(f"{name} counts itself as file {number} of {count}: download it again under its own name")
+    return [f"{shard[1]}{one:05}-of-{shard[3]}{shard[4]}" for one in range(1, count + 1)]
 
 
 def _entry(folder: Path) -> Path:

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoints import SCALE, check_finite, read_checkpoint, read_metadata, shortly, unify_scales
+from .networks.motion_adapter import MotionAdapter
 from .networks.motion_tokenizer import MotionTokenizer, MotionTokenizerConfig
 from .networks.mvdit_cogvideox import MVDiTCogVideoX, MVDiTCogVideoXConfig
 from .networks.mvdit_wan import PATCH, MVDiTWan, MVDiTWanConfig
+from .networks.scaled_fp8 import ScaledOps, linear_weights
 from .precision import check_precision, plain, scaled, stays_scaled
 from .specs import ModelSpec
 
@@ -221,14 +223,12 @@ def load_mvdit_17b(path: Path | str, *, precision: str = "as stored", adapter: P
     return _build(lambda ops: MVDiTWan(config, ops=ops), state, precision, str(title), KINDS["mvdit_17b"])
 
 
-def load_motion_adapter(path: Path | str) -> "MotionAdapter":  # noqa: F821
+def load_motion_adapter(path: Path | str) -> MotionAdapter:
     """The motion attention of 17B from an adapter file or from a whole checkpoint, as stored.
 
     Raises:
         FileNotFoundError, ValueError: as `load_mvdit_7b`.
     """
-    from .networks.motion_adapter import MotionAdapter
-
     state = motion_only(_read(path, "motion_adapter", "mvdit_17b"))
     with _naming(path):
         config = motion_adapter_config(state, read_metadata(path))
@@ -260,8 +260,6 @@ def _build(make: Callable[[Any], Model], state: dict[str, Tensor], precision: st
 
     Nothing long happens before names and shapes are known to fit.
     """
-    from .networks.scaled_fp8 import ScaledOps, quantise
-
     in_fp8 = stays_scaled(state, precision)
     with torch.device("meta"):
         expected = make(nn).state_dict()
@@ -270,11 +268,7 @@ def _build(make: Callable[[Any], Model], state: dict[str, Tensor], precision: st
     check_state(expected, tensors, title, f"expected the tensors of {kind}")
     check_finite(state, title)
     del tensors
-    if in_fp8:
-        linears = {name: layer for name, layer in module.named_modules() if isinstance(layer, ScaledOps.Linear)}
-        state = scaled(state, linears, quantise)
-    else:
-        state = plain(state, precision)
+    state = scaled(state, set(linear_weights(module))) if in_fp8 else plain(state, precision)
     module.load_state_dict(state, strict=True, assign=True)
     return module.eval().requires_grad_(False)
 

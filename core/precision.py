@@ -1,22 +1,15 @@
 """The numbers that weights are kept in: one dtype for a model, or fp8 with a scale for each weight."""
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Collection, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .checkpoints import DTYPES, FP8, PRECISIONS, SCALE, in_dtype, is_scaled, scale_of, unify_scales
+from .networks.scaled_fp8 import quantise
 
 BESIDE_FP8 = torch.bfloat16  # what everything that is not fp8 becomes in a model with fp8 weights
-
-
-class Quantise(Protocol):
-    """See `networks.scaled_fp8.quantise`."""
-
-    def __call__(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """A weight -> the same in fp8, and its scale () in float32."""
 
 
 def check_precision(precision: str) -> None:
@@ -55,26 +48,26 @@ def plain(state: dict[str, Tensor], precision: str) -> dict[str, Tensor]:
     return state
 
 
-def scaled(state: dict[str, Tensor], linears: Mapping[str, nn.Module], quantise: Quantise) -> dict[str, Tensor]:
-    """The checkpoint for a model whose linear layers hold a weight and its scale: empties `state` on the way.
+def scaled(state: dict[str, Tensor], linears: Collection[str]) -> dict[str, Tensor]:
+    """The checkpoint for a model of `scaled_fp8.ScaledOps`; empties `state` on the way.
 
     Args:
-        linears: the layers by name. Their weights that are fp8 stay as they are. Of the others those of blocks become fp8, and the few
-            outside of the blocks, which speak for the whole model, stay wide with a scale of one.
+        linears: names of the weights of linear layers. Those that are fp8 stay as they are, the others see `becomes_fp8`.
     """
     state, unified = unify_scales(state), state
     unified.clear()
     for key in [key for key in state if not key.endswith(SCALE)]:
-        value, layer = state.pop(key), key.removesuffix(".weight")
-        if key.endswith(".weight") and layer in linears:
-            if value.dtype in FP8:
-                scale = state.pop(layer + SCALE, torch.ones(()))
-            elif "blocks." in layer:
-                value, scale = quantise(value)
-            else:
-                value, scale = value.to(BESIDE_FP8), torch.ones(())
-            state[layer + SCALE] = scale
+        value = state.pop(key)
+        if key in linears and value.dtype in FP8:
+            state[key] = value
+        elif key in linears and becomes_fp8(key, value):
+            state |= quantise({key: value}, [key])
         else:
-            value = in_dtype(value, BESIDE_FP8, state.pop(scale_of(key), None))
-        state[key] = value
+            state[key] = in_dtype(value, BESIDE_FP8, state.pop(scale_of(key), None))
     return state
+
+
+def becomes_fp8(key: str, value: Tensor) -> bool:
+    """Whether a tensor of a video model is a matrix whose errors average out: the few outside of the blocks, and those that turn the time
+    into scales and shifts of everything, stay wide."""
+    return key.endswith(".weight") and value.ndim == 2 and "blocks." in key and ".norm" not in key

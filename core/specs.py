@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checkpoints import CHECKPOINT_SUFFIXES
+from .checkpoints import CHECKPOINT_SUFFIXES, shard_names
 
 SPEC_FOLDER = Path(__file__).resolve().parents[1] / "model_specs"
 
@@ -59,6 +59,14 @@ class ModelSpec:
         """Endings of the files that can hold it."""
         return CHECKPOINT_SUFFIXES
 
+    @property
+    def choices(self) -> tuple[tuple[ReleasedFile, ...], ...]:
+        """What to choose from, the recommended first: one file each, or all the files that belong to the same checkpoint."""
+        groups: dict[str, list[ReleasedFile]] = {}
+        for file in self.files:
+            groups.setdefault(shard_names(file.name)[0], []).append(file)
+        return tuple(map(tuple, groups.values()))
+
 
 def list_specs() -> tuple[str, ...]:
     """Names of all specs, sorted."""
@@ -90,7 +98,7 @@ def read_spec(path: Path) -> ModelSpec:
 
 def missing_message(spec: ModelSpec, folder: Path | str) -> str:
     """What to tell somebody who has no file of this spec in `folder`."""
-    wanted = "; ".join(_described(file) for file in spec.files)
+    wanted = "; or ".join(" and ".join(map(_described, files)) for files in spec.choices)
     notice = f" {spec.notice}" if spec.notice else ""
     return (
         f"no file of {spec.title} in {folder}: put there {wanted}; licence {spec.licence}.{notice} "

@@ -69,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="everything about them, as ComfyUI's /object_info tells it")
     tiny = command("tiny-models", _tiny_models, "Write tiny random models under the names that the examples use.", workflow=False)
     tiny.add_argument("folder", metavar="DIR", help="a models folder")
+    make = command("convert", _convert, "Write a checkpoint of any form as one .safetensors file.", workflow=False)
+    _conversion(make)
     send = command("submit", _submit, "Run a workflow on a ComfyUI server and bring its outputs back.")
     send.add_argument("--server", metavar="URL", action="append", required=True, help="address of ComfyUI, as http://127.0.0.1:8188")
     send.add_argument("--output", metavar="DIR", type=Path, help="where the outputs go (default: output)")
@@ -88,6 +90,14 @@ def _settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", metavar="DIR", type=Path, action="append", help="a folder that the workflow's files are in (default: input)"
     )
+
+
+def _conversion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="INPUT", type=Path, help="a checkpoint: .pt, .pth, .safetensors, an index, or a folder of shards")
+    parser.add_argument("target", metavar="OUTPUT.safetensors", type=Path, help="the file to write")
+    told = "what the weights become: as stored (default), bfloat16, float16, float32 or fp8 scaled"
+    parser.add_argument("--precision", metavar="NAME", default="as stored", help=told)
+    parser.add_argument("--adapter-only", action="store_true", help="the motion attention of a 17B alone, for a stock Wan2.1 model")
 
 
 def _folders(parser: argparse.ArgumentParser) -> None:
@@ -214,6 +224,21 @@ def _tiny_models(options: argparse.Namespace) -> int:
 
     for path in write_tiny_models(options.folder):
         print(path)
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ..core.checkpoints import PRECISIONS
+    from ..core.conversion import convert
+
+    if options.precision not in PRECISIONS:
+        raise UsageError(f"--precision {options.precision}: expected one of {', '.join(PRECISIONS)}")
+    with tqdm(unit="B", unit_scale=True, file=sys.stderr, dynamic_ncols=True) as bar:
+        adapter_only = options.adapter_only
+        path = convert(options.source, options.target, precision=options.precision, adapter_only=adapter_only, advance=bar.update)
+    print(path)
     return 0
 
 

@@ -17,23 +17,32 @@ def example_models() -> list[Model]:
 
 def write_tiny_models(folder: str | Path) -> list[Path]:
     """Write the models into a models folder and return the paths; ValueError if a file of such a name is there, since it may be the real one."""
-    from ..core.specs import load_spec
-    from ..core.tiny_models import tiny_checkpoint
+    from ..core.checkpoints import shard_names
 
-    targets = {model: Path(folder, model.folder, model.file) for model in example_models()}
-    for path in targets.values():
+    targets = {}
+    for model in example_models():
+        path = Path(folder, model.folder, model.file)
+        targets |= {path.with_name(name): (model, number) for number, name in enumerate(shard_names(path.name))}
+    for path in targets:
         if path.exists():
             raise ValueError(f"{path} exists: give an empty folder, the real model stays as it is")
-    for model, path in targets.items():
-        _write(tiny_checkpoint(load_spec(model.spec)), path)
-    return list(targets.values())
+    for path, (model, number) in targets.items():
+        _write(model, path, number, len(shard_names(path.name)))
+    return list(targets)
 
 
-def _write(tensors: dict[str, torch.Tensor], path: Path) -> None:
+def _write(model: Model, path: Path, number: int, count: int) -> None:
+    """Write every `count`-th tensor of a tiny model, from `number` on."""
     from safetensors.torch import save_file
 
+    from ..core.specs import load_spec
+    from ..core.tiny_models import tiny_checkpoint, tiny_metadata
+
+    spec = load_spec(model.spec)
+    tensors = dict(list(tiny_checkpoint(spec).items())[number::count])
     with replacing(path) as temporary:
         if path.suffix == ".safetensors":
-            save_file(tensors, temporary)
+            save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, metadata=tiny_metadata(spec))
         else:
-            torch.save(tensors, temporary)
+            wrapper = spec.key_layout.get("wrapper")
+            torch.save({wrapper: tensors} if wrapper else tensors, temporary)
