@@ -1,6 +1,7 @@
 """The video autoencoder of CogVideoX (arXiv 2408.06072, section 2.1), by diffusers.
 
 Its group norms run over a piece of 8 or 9 frames, so that the numbers depend on where a clip is cut: the release cuts as diffusers does.
+What lies before a clip is taken for a copy of its first frame: a clip that stands still has the posterior of its picture in every frame.
 """
 
 from collections.abc import Mapping, Sequence

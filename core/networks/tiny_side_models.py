@@ -9,8 +9,8 @@ read; where ComfyUI takes a size from a table instead of the file, it has to be 
   `load_text_encoder_state_dicts`. ComfyUI knows UMT5-XXL by its 24th block: `comfy.sd.detect_te_model` has to answer
   `comfy.sd.TEModel.T5_XXL` while it loads.
 - `tiny_clip_vision`: `comfy.clip_vision.load_clipvision_from_sd` knows ViT-H by its 31st block and answers None; in its place
-  `clip = comfy.clip_vision.ClipVisionModel(CLIP_VISION_CONFIG)` and `clip.load_sd(sd)`. Its preprocessing smooths before it shrinks, rounds
-  to 8 bits and crops unless told not to: pictures of 224 x 224 pixels in whole 255ths give the numbers of ours.
+  `clip = comfy.clip_vision.ClipVisionModel(path)`, a JSON file of `CLIP_VISION_CONFIG`, and `clip.load_sd(sd)`. Its preprocessing
+  smooths before it shrinks, rounds to 8 bits and crops unless told not to: pictures of 224 x 224 pixels in whole 255ths give our numbers.
 - `tiny_cogvideox_vae`: cannot; ComfyUI builds the full size alone, and cuts clips otherwise. Use `cogvideox_vae.load_cogvideox_vae`.
 """
 

@@ -41,6 +41,12 @@ def test_a_clip_is_as_long_after_as_before(vae):
         assert vae.decode(mean).shape == (1, 3, frames, 16, 16)
 
 
+def test_a_still_clip_has_the_posterior_of_its_picture(vae):
+    picture = draw(1, 3, 1, 24, 16)
+    for still, one in zip(vae.posterior(picture.expand(-1, -1, 17, -1, -1)), vae.posterior(picture), strict=True):
+        assert (still - one).abs().max() < 1e-5
+
+
 def test_tiles_are_an_option(state):
     frames = draw(1, 3, 1, 248, 16)
     whole, tiled = load_cogvideox_vae(state), load_cogvideox_vae(state, tiled=True)
