@@ -8,6 +8,7 @@ from comfy_api.latest import InputImpl, Types, io, ui
 from ..core.formats.pictures import PICTURE_SUFFIXES as IMAGES
 from ..core.formats.pictures import read_picture, write_picture
 from ..nodes import host
+from .model_nodes import NODES as MODEL_NODES
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
 
@@ -261,4 +262,4 @@ class PreviewAny(io.ComfyNode):
         return io.NodeOutput(str(source), ui=ui.PreviewText(str(source)))
 
 
-NODES = [LoadImage, SaveImage, PreviewImage, LoadVideo, GetVideoComponents, CreateVideo, SaveVideo, Preview3D, PreviewAny]
+NODES = [LoadImage, SaveImage, PreviewImage, LoadVideo, GetVideoComponents, CreateVideo, SaveVideo, Preview3D, PreviewAny, *MODEL_NODES]

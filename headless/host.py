@@ -1,4 +1,4 @@
-"""HeadlessHost: folders, device and progress where ComfyUI is not."""
+"""HeadlessHost: folders, device, progress and models where ComfyUI is not."""
 
 import filecmp
 import shutil
@@ -7,8 +7,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from ..nodes.host import confined, files_below, numbered, saved_entry
+from ..core.conditions import Strength, VideoCondition
+from ..core.models import load_motion_adapter
+from ..core.networks.motion_adapter import MotionAdapter
+from ..core.sampling.guidance import Guidance
+from ..core.sampling.recipes import Recipe
+from ..core.sampling.windows import WindowPlan
+from ..nodes.host import VideoModel, confined, files_below, numbered, saved_entry
+from . import denoising, side_models, video_models
+from .conditioning import Conditioning, Guider, condition_of, conditioned
+from .side_models import VAE, ImageEncoder, ImageTokens, TextEncoder
+from .video_models import HeadlessModel
 
 
 class HeadlessHost:
@@ -75,11 +86,61 @@ class HeadlessHost:
                 return path
         raise FileNotFoundError(f"{name} is not in {_listed(root / folder for root in self.models)}")
 
+    def new_model_folder(self, folder: str) -> Path:
+        if not self.models:
+            raise ValueError("this run has no models folder: name one with --models")
+        return self.models[0] / folder
+
     def device(self) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def progress(self, total: int) -> "Bar":
         return Bar(self.label, total, quiet=self._quiet)
+
+    def load_video_model(self, path: Path, *, precision: str) -> HeadlessModel:
+        return video_models.load_video_model(path, precision)
+
+    def load_motion_adapter(self, path: Path) -> MotionAdapter:
+        return load_motion_adapter(path)
+
+    def apply_motion(self, model: HeadlessModel, adapter: MotionAdapter | None, strength: Strength) -> HeadlessModel:
+        return model.with_motion(adapter, strength)
+
+    def video_model(self, model: HeadlessModel) -> VideoModel:
+        return model.describe()
+
+    def load_text_encoder(self, path: Path) -> TextEncoder:
+        return side_models.load_text_encoder(path, self.device())
+
+    def load_image_encoder(self, path: Path) -> ImageEncoder:
+        return side_models.load_image_encoder(path, self.device())
+
+    def load_video_vae(self, path: Path) -> VAE:
+        return side_models.load_video_vae(path, self.device())
+
+    def encode_video(self, vae: VAE, frames: Tensor, *, seed: int | None = None) -> Tensor:
+        return vae.encode(frames, seed=seed)
+
+    def decode_video(self, vae: VAE, latents: Tensor) -> Tensor:
+        return vae.decode(latents)
+
+    def encode_image(self, encoder: ImageEncoder, image: Tensor) -> ImageTokens:
+        return encoder.encode(image[None])
+
+    def condition(self, conditioning: Conditioning | None, condition: VideoCondition, *, image: ImageTokens | None = None) -> Conditioning:
+        return conditioned(conditioning, condition, image)
+
+    def condition_of(self, conditioning: Conditioning) -> VideoCondition:
+        return condition_of(conditioning)
+
+    def guider(self, model: HeadlessModel, positive: Conditioning, negative: Conditioning | None, guidance: Guidance) -> Guider:
+        return Guider.of(model, positive, negative, guidance)
+
+    def sample(self, guider: Guider, latents: Tensor, recipe: Recipe, *, seed: int, windows: WindowPlan | None = None) -> Tensor:
+        return denoising.sample(guider, latents, recipe, seed=seed, windows=windows, device=self.device(), progress=self.progress)
+
+    def motion_attention(self, guider: Guider, latents: Tensor, *, progress: float, blocks: Sequence[int], seed: int) -> Tensor:
+        return denoising.motion_attention(guider, latents, progress=progress, blocks=blocks, seed=seed, device=self.device())
 
 
 class Bar:

@@ -1,0 +1,218 @@
+"""Sampling of a headless run: the released recipes over a module, with everything that stays over the steps made once."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..core.checkpoints import FP8
+from ..core.conditions import VideoCondition, known_mask
+from ..core.networks.motion_attention import Kept, Observe
+from ..core.networks.mvdit_wan import PATCH
+from ..core.networks.scaled_fp8 import check_fp8
+from ..core.sampling.latents import LATENT_SCALES
+from ..core.sampling.noise import noised, starting_noise, step_generator
+from ..core.sampling.recipes import RECIPES, Recipe
+from ..core.sampling.run import progress_of, run_recipe, timestep_at
+from ..core.sampling.windows import WindowPlan
+from ..nodes.host import Progress
+from .conditioning import Branch, Guider
+from .devices import computing_dtype, lent
+
+Frames = tuple[int, ...] | None
+KEPT_BYTES = 8 << 30  # text and image of 17B take 0.6 GB for each row of a batch in bfloat16
+
+
+def sample(
+    guider: Guider,
+    latents: Tensor,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Callable[[int], Progress],
+    windows: WindowPlan | None = None,
+) -> Tensor:
+    """See `nodes.host.Host.sample`. progress: makes a bar of that many steps."""
+    model = guider.model
+    _check(guider, latents, recipe, windows, device)
+    scale, put_back = LATENT_SCALES[model.kind], guider.branches["positive"].condition.put_back
+    pinned = None if put_back is None else scale.to_model(put_back).to(device)
+    noise = starting_noise(latents.shape, seed).to(device)
+    dtype = computing_dtype(model.module, device)
+    denoiser, bar = Denoiser(guider, recipe, device, dtype), progress(recipe.steps)
+    try:
+        with lent(model.module, device, dtype):
+            result = run_recipe(
+                recipe,
+                noise,
+                denoiser,
+                guidance=guider.guidance,
+                generator=step_generator(seed),
+                windows=windows,
+                pinned=pinned,
+                on_step=lambda *_: bar.advance(),
+            )
+    finally:
+        denoiser.clear()
+    return scale.from_model(result.float()).cpu()
+
+
+def motion_attention(guider: Guider, latents: Tensor, *, progress: float, blocks: Sequence[int], seed: int, device: torch.device) -> Tensor:
+    """See `nodes.host.Host.motion_attention`."""
+    model = guider.model
+    recipe = next(one for one in RECIPES.values() if one.kind == model.kind)
+    _check(guider, latents, recipe, None, device)
+    if unknown := sorted(set(blocks) - set(model.motion_blocks)):
+        raise ValueError(f"blocks {unknown} have no motion attention: choose among {', '.join(map(str, model.motion_blocks)) or 'none'}")
+    motion = guider.branches["positive"].condition.motion
+    if motion.tokens is None and model.kind == "mvdit_17b":
+        raise ValueError("the conditioning has no motion to attend to: connect motion tokens to Condition Video on Motion")
+    timestep = timestep_at(progress, recipe)
+    clean = LATENT_SCALES[model.kind].to_model(latents.float())
+    noisy = noised(clean, starting_noise(latents.shape, seed), timestep, recipe.scheduler()).to(device)
+    dtype = computing_dtype(model.module, device)
+    denoiser = Denoiser(guider, recipe, device, dtype)
+    seen: dict[int, Tensor] = {}
+
+    def observe(number: int, probabilities: Tensor) -> None:
+        if number in blocks:
+            seen[number] = probabilities[0].float().cpu()  # (N, L)
+
+    try:
+        with lent(model.module, device, dtype):
+            denoiser.predict(noisy, timestep, ["positive"], None, observe=observe)
+    finally:
+        denoiser.clear()
+    frames, height, width = latents.shape[2:]
+    grid = (frames, height // 2, width // 2)
+    shares = torch.stack([seen[number] for number in blocks]).unflatten(2, (motion.frames, -1)).mean(2)  # (blocks, N, J)
+    return shares.transpose(1, 2).unflatten(2, grid)
+
+
+class Denoiser:
+    """`predict` of `run_recipe`: the branches that a step needs go through the model as one batch, and wait until they are asked for."""
+
+    def __init__(self, guider: Guider, recipe: Recipe, device: torch.device, dtype: torch.dtype):
+        self.guider, self.recipe, self.device, self.dtype = guider, recipe, device, dtype
+        self.kept = Kept(KEPT_BYTES)
+        self._pass = {"mvdit_7b": self._cogvideox, "mvdit_17b": self._wan}[guider.model.kind]
+        self._place: tuple[float, Frames] | None = None
+        self._ready: dict[str, Tensor] = {}
+
+    def __call__(self, latents: Tensor, timestep: Tensor, branch: str, window: Tensor | None) -> Tensor:
+        frames = None if window is None else tuple(window.tolist())
+        place = (float(timestep), frames)
+        if place != self._place or branch not in self._ready:
+            names = self.guider.needed(progress_of(timestep, self.recipe))
+            self._place, self._ready = place, dict(zip(names, self.predict(latents, timestep, names, frames), strict=True))
+        return self._ready.pop(branch)
+
+    @torch.no_grad()
+    def predict(
+        self, latents: Tensor, timestep: Tensor, names: Sequence[str], frames: Frames, *, observe: Observe | None = None
+    ) -> Sequence[Tensor]:
+        """One pass of the model: latents (B, C, n, h, w) of some latent frames -> a prediction in float32 for each branch."""
+        batch, branches = len(latents), [self.guider.branches[name] for name in names]
+        x = latents.to(self.dtype).repeat(len(branches), 1, 1, 1, 1)
+        times = timestep.to(self.device).expand(len(x))
+        strength = self.guider.model.strength.at(progress_of(timestep, self.recipe))
+        rows = [branch for branch in branches for _ in range(batch)]
+        return self._pass(x, times, rows, frames, strength=strength, observe=observe).float().chunk(len(branches))
+
+    def clear(self) -> None:
+        """Let go of everything that was kept."""
+        self.kept.clear()
+        self._place, self._ready = None, {}
+
+    def _cogvideox(self, x: Tensor, times: Tensor, rows: Sequence[Branch], frames: Frames, **motion) -> Tensor:
+        module = self.guider.model.module
+        # Reference latents go in as the VAE gave them: only what is sampled is scaled.
+        reference = self._each(rows, ("reference", frames), lambda branch: _windowed(branch, frames).reference)
+        grid = x.shape[2], x.shape[3] // module.config.patch, x.shape[4] // module.config.patch
+        read = module.read_motion([row.condition.motion for row in rows], like=x, window=frames, kept=self.kept)
+        vision = module.read_vision(grid, like=x, kept=self.kept)
+        return module(torch.cat([x, reference], 1).transpose(1, 2), times, read, vision, **motion).transpose(1, 2)
+
+    def _each(self, rows: Sequence[Branch], key: tuple, make: Callable[[Branch], Tensor]) -> Tensor:
+        """What `make` gives for each row, stacked, in the model's dtype on its device; made once for the rows of a key."""
+        return self.kept.keep((*key, *rows), lambda: torch.stack([make(row) for row in rows]).to(self.device, self.dtype))
+
+    def _wan(self, x: Tensor, times: Tensor, rows: Sequence[Branch], frames: Frames, **motion) -> Tensor:
+        module = self.guider.model.module
+        grid = x.shape[2], x.shape[3] // PATCH, x.shape[4] // PATCH
+        given = self._each(rows, ("condition", frames), lambda branch: _masked_video(_windowed(branch, frames)))
+        context = self.kept.keep(
+            ("context", *rows), lambda: module.prepare([row.text.to(x) for row in rows], torch.stack([row.image for row in rows]).to(x))
+        )
+        read = module.read_motion([row.condition.motion for row in rows], like=x, window=frames, kept=self.kept)
+        vision = module.read_vision(grid, like=x, kept=self.kept)
+        return module(x, times, condition=given, motion=read, vision_rope=vision, context=context, **motion)
+
+
+def _windowed(branch: Branch, frames: Frames) -> VideoCondition:
+    return branch.condition if frames is None else branch.condition.window(frames)
+
+
+def _masked_video(condition: VideoCondition) -> Tensor:
+    """What 17B reads of the pictures: (4 + C, F, h, w), which frames are given, and their latents in the space of the model."""
+    latents = LATENT_SCALES["mvdit_17b"].to_model(condition.reference)
+    return torch.cat([known_mask(condition).to(latents), latents])
+
+
+def _check(guider: Guider, latents: Tensor, recipe: Recipe, windows: WindowPlan | None, device: torch.device) -> None:
+    """Everything that can be wrong with what is sampled, before anything is loaded onto the device.
+
+    Raises:
+        ValueError: as it says.
+    """
+    model = guider.model.describe()
+    if recipe.kind != model.kind:
+        mine = ", ".join(one.name for one in RECIPES.values() if one.kind == model.kind)
+        raise ValueError(f"recipe {recipe.name} is for {recipe.kind}, the model is {model.kind}: choose one of {mine}")
+    if latents.ndim != 5 or latents.shape[1] != model.channels or 0 in latents.shape:
+        raise ValueError(f"latents have shape {tuple(latents.shape)}, this model expects (B, {model.channels}, F, h, w)")
+    for name, branch in guider.branches.items():
+        given, expected = tuple(branch.condition.reference.shape), tuple(latents.shape[1:])
+        if given != expected:
+            raise ValueError(
+                f"{name}: the reference has latents (C, F, h, w) of {given}, the video of {expected}: take both from one Condition Video on Motion"
+            )
+        tokens = branch.condition.motion.tokens
+        if tokens is not None and model.motion_width is None:
+            raise ValueError(f"{name} has motion, the model no motion attention: connect Load Motion Adapter and Apply Motion Attention")
+        if tokens is not None and tokens.shape[1] != model.motion_width:
+            raise ValueError(
+                f"{name}: tokens have {tokens.shape[1]} channels, this model expects {model.motion_width}: use the tokenizer it was trained with"
+            )
+    used = {name for at in _points(recipe) for name in guider.needed(at)}
+    if any(tensor.dtype in FP8 for tensor in guider.model.module.parameters()):
+        check_fp8(device)
+    lengths = {latents.shape[2]} if windows is None else {len(indices) for indices in windows.indices}
+    for name in sorted(used):
+        (_check_7b if model.kind == "mvdit_7b" else _check_17b)(name, guider, lengths)
+
+
+def _points(recipe: Recipe) -> list[float]:
+    """Where in the schedule the model is asked."""
+    return [progress_of(timestep, recipe) for timestep in recipe.scheduler().timesteps]
+
+
+def _check_7b(name: str, guider: Guider, lengths: set[int]) -> None:
+    motion, slots = guider.branches[name].condition.motion, guider.model.module.config.motion_slots
+    joints = len(motion.positions)
+    if motion.tokens is None and lengths != {slots / joints}:
+        raise ValueError(
+            f"{name} has no motion: the tokens that the model has learned for that are for {slots / joints:g} latent frames, not for "
+            f"{', '.join(map(str, sorted(lengths)))}: set cfg to 1, or use windows of {slots / joints:g} latent frames"
+        )
+
+
+def _check_17b(name: str, guider: Guider, lengths: set[int]) -> None:
+    branch, config = guider.branches[name], guider.model.module.config
+    if branch.text.shape[-1] != config.text_dim:
+        given = "no text" if branch.text.numel() == 1 else f"text of {branch.text.shape[-1]} channels"
+        raise ValueError(f"{name} has {given}, the 17B model expects {config.text_dim} channels: connect CLIP Text Encode with UMT5-XXL")
+    if branch.image is None or branch.image.shape[-1] != config.image_dim:
+        given = "no picture" if branch.image is None else f"a picture of {branch.image.shape[-1]} channels"
+        raise ValueError(f"{name} has {given} for the image encoder, expected {config.image_dim} channels: connect CLIP ViT-H")
