@@ -33,6 +33,19 @@ _TRANSFORMERS_NAMES = (
     (_LAYER + r"\.mlp\.fc2\.", r"transformer.\1.mlp.2."),
     (r"vision_model\.post_layernorm\.", "post_norm."),
 )
+# The other way, for programs that read those names alone.
+TO_TRANSFORMERS = (
+    ("cls_embedding", "vision_model.embeddings.class_embedding"),
+    ("patch_embedding", "vision_model.embeddings.patch_embedding"),
+    ("pos_embedding", "vision_model.embeddings.position_embedding.weight"),
+    (r"pre_norm\.", "vision_model.pre_layrnorm."),
+    (r"transformer\.(\d+)\.norm([12])\.", r"vision_model.encoder.layers.\1.layer_norm\2."),
+    (r"transformer\.(\d+)\.attn\.([qkv])\.", r"vision_model.encoder.layers.\1.self_attn.\2_proj."),
+    (r"transformer\.(\d+)\.attn\.proj\.", r"vision_model.encoder.layers.\1.self_attn.out_proj."),
+    (r"transformer\.(\d+)\.mlp\.0\.", r"vision_model.encoder.layers.\1.mlp.fc1."),
+    (r"transformer\.(\d+)\.mlp\.2\.", r"vision_model.encoder.layers.\1.mlp.fc2."),
+    (r"post_norm\.", "vision_model.post_layernorm."),
+)
 _UNUSED = ("vision_model.embeddings.position_ids", "head")  # a table of 0, 1, 2, ..., and the projection into the space of texts
 
 
@@ -133,7 +146,7 @@ class ImageEncoder(nn.Module):
         return self(self.preprocess(images.to(self.cls_embedding.device)))
 
 
-def _in_our_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def in_our_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The image tower of either layout; a text tower in the same file is left out."""
     if any(key.startswith("visual.") for key in state):
         state = {key.removeprefix("visual."): tensor for key, tensor in state.items() if key.startswith("visual.")}
@@ -161,7 +174,7 @@ def load_clip_vision(state: Mapping[str, Tensor], *, heads: int | None = None) -
     Raises:
         ValueError: another model's checkpoint, with the counts and first names of missing and unknown keys.
     """
-    weights = _in_our_names(state)
+    weights = in_our_names(state)
     config = CLIPVisionConfig.of(weights, heads)
     remedy = "use clip_vision_h.safetensors or models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth"
     return filled(lambda: ImageEncoder(config), weights, title=TITLE, remedy=remedy)

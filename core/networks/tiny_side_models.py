@@ -21,6 +21,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from . import clip_vision, umt5
 from .clip_vision import CLIPVisionConfig, ImageEncoder
 from .cogvideox_vae import autoencoder
 from .side_checkpoints import renamed
@@ -43,31 +44,6 @@ CLIP_VISION_CONFIG = {
     "num_channels": 3,
     "projection_dim": _PROJECTED,
 }
-
-# From our names to those of transformers, which ComfyUI's files have.
-_TEXT_NAMES = (
-    (r"token_embedding\.", "shared."),
-    (r"blocks\.(\d+)\.attn\.", r"encoder.block.\1.layer.0.SelfAttention."),
-    (r"blocks\.(\d+)\.pos_embedding\.embedding\.", r"encoder.block.\1.layer.0.SelfAttention.relative_attention_bias."),
-    (r"blocks\.(\d+)\.norm1\.", r"encoder.block.\1.layer.0.layer_norm."),
-    (r"blocks\.(\d+)\.norm2\.", r"encoder.block.\1.layer.1.layer_norm."),
-    (r"blocks\.(\d+)\.ffn\.gate\.0\.", r"encoder.block.\1.layer.1.DenseReluDense.wi_0."),
-    (r"blocks\.(\d+)\.ffn\.fc1\.", r"encoder.block.\1.layer.1.DenseReluDense.wi_1."),
-    (r"blocks\.(\d+)\.ffn\.fc2\.", r"encoder.block.\1.layer.1.DenseReluDense.wo."),
-    (r"norm\.", "encoder.final_layer_norm."),
-)
-_IMAGE_NAMES = (
-    ("cls_embedding", "vision_model.embeddings.class_embedding"),
-    ("patch_embedding", "vision_model.embeddings.patch_embedding"),
-    ("pos_embedding", "vision_model.embeddings.position_embedding.weight"),
-    (r"pre_norm\.", "vision_model.pre_layrnorm."),
-    (r"transformer\.(\d+)\.norm([12])\.", r"vision_model.encoder.layers.\1.layer_norm\2."),
-    (r"transformer\.(\d+)\.attn\.([qkv])\.", r"vision_model.encoder.layers.\1.self_attn.\2_proj."),
-    (r"transformer\.(\d+)\.attn\.proj\.", r"vision_model.encoder.layers.\1.self_attn.out_proj."),
-    (r"transformer\.(\d+)\.mlp\.0\.", r"vision_model.encoder.layers.\1.mlp.fc1."),
-    (r"transformer\.(\d+)\.mlp\.2\.", r"vision_model.encoder.layers.\1.mlp.fc2."),
-    (r"post_norm\.", "vision_model.post_layernorm."),
-)
 
 _SENTENCES = (
     "The character is dancing.",
@@ -127,7 +103,7 @@ def tiny_umt5(seed: int = 0) -> dict[str, Tensor]:
     for name in state:
         if name.endswith("attn.q.weight"):  # products of queries and keys are not scaled
             state[name] *= (config.attention_dim // config.heads) ** -0.5
-    weights = {key: tensor.half() for key, tensor in renamed(state, _TEXT_NAMES).items()}
+    weights = {key: tensor.half() for key, tensor in renamed(state, umt5.TO_TRANSFORMERS).items()}
     return weights | {"spiece_model": torch.frombuffer(bytearray(spiece), dtype=torch.uint8)}
 
 
@@ -139,7 +115,7 @@ def umt5_sizes(state: Mapping[str, Tensor]) -> dict[str, int]:
 
 def tiny_clip_vision(seed: int = 0) -> dict[str, Tensor]:
     """An image encoder in transformers' names, float16."""
-    state = renamed(_random(_without_memory(lambda: ImageEncoder(_IMAGE)), seed), _IMAGE_NAMES)
+    state = renamed(_random(_without_memory(lambda: ImageEncoder(_IMAGE)), seed), clip_vision.TO_TRANSFORMERS)
     generator = torch.Generator().manual_seed(seed + 1)
     state["visual_projection.weight"] = torch.randn(_PROJECTED, _IMAGE.width, generator=generator) * _IMAGE.width**-0.5
     return {key: tensor.half() for key, tensor in state.items()}

@@ -32,6 +32,18 @@ _TRANSFORMERS_NAMES = (
     (_BLOCK + r"\.1\.DenseReluDense\.wo\.", r"blocks.\1.ffn.fc2."),
     (r"encoder\.final_layer_norm\.", "norm."),
 )
+# The other way, for programs that read those names alone.
+TO_TRANSFORMERS = (
+    (r"token_embedding\.", "shared."),
+    (r"blocks\.(\d+)\.attn\.", r"encoder.block.\1.layer.0.SelfAttention."),
+    (r"blocks\.(\d+)\.pos_embedding\.embedding\.", r"encoder.block.\1.layer.0.SelfAttention.relative_attention_bias."),
+    (r"blocks\.(\d+)\.norm1\.", r"encoder.block.\1.layer.0.layer_norm."),
+    (r"blocks\.(\d+)\.norm2\.", r"encoder.block.\1.layer.1.layer_norm."),
+    (r"blocks\.(\d+)\.ffn\.gate\.0\.", r"encoder.block.\1.layer.1.DenseReluDense.wi_0."),
+    (r"blocks\.(\d+)\.ffn\.fc1\.", r"encoder.block.\1.layer.1.DenseReluDense.wi_1."),
+    (r"blocks\.(\d+)\.ffn\.fc2\.", r"encoder.block.\1.layer.1.DenseReluDense.wo."),
+    (r"norm\.", "encoder.final_layer_norm."),
+)
 
 
 @dataclass(frozen=True)
