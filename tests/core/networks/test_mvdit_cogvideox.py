@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from motion4d.core.conditions import MotionCondition
 from motion4d.core.networks.attention import KeysValues, dot_product_attention, merge_heads, split_heads
 from motion4d.core.networks.mvdit_cogvideox import MVDiTCogVideoX, MVDiTCogVideoXConfig
 from motion4d.core.networks.rope import RotaryTable, motion_rope, vision_rope
@@ -362,6 +363,29 @@ def test_reference_outputs(reference, released):
         assert (model(*given) - golden[f"out.{name}"]).abs().max() < 5e-5, name
     kept = model.motion_keys_values(both, motion)
     assert (model(latents, timestep, kept, vision) - golden["out.uncond_then_motion"]).abs().max() < 5e-5
+
+
+@torch.no_grad()
+def test_reference_outputs_through_conditions(reference, released):
+    """The learned motion and that of a clip in one batch, with all tables made by the model."""
+    from safetensors.torch import load_file
+
+    golden, mean = (
+        load_file(reference("goldens", "dit_7b_tiny.safetensors")),
+        load_file(reference("goldens", "rope.safetensors"))["in.mean"],
+    )
+    model, _ = released(golden)
+    latents = golden["in.hidden_states"]
+    clip = MotionCondition(tokens=golden["in.motion"][0], positions=mean, frames=3)
+    cases = {
+        "uncond_then_motion": (latents, golden["in.timestep"], [clip.without_motion(), clip]),
+        "timestep2": (latents, golden["in.timestep2"], [clip.without_motion(), clip]),
+        "uncond_only": (latents[:1], golden["in.timestep"][:1], [clip.without_motion()]),
+        "motion_only": (latents[1:], golden["in.timestep"][1:], [clip]),
+    }
+    for name, (video, timestep, rows) in cases.items():
+        result = model(video, timestep, model.read_motion(rows, like=video))
+        assert (result - golden[f"out.{name}"]).abs().max() < 5e-5, name
 
 
 @torch.no_grad()

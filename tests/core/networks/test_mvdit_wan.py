@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from motion4d.core.conditions import MotionCondition
 from motion4d.core.networks.attention import dot_product_attention
 from motion4d.core.networks.mvdit_wan import MVDiTWan, MVDiTWanConfig, time_sinusoid
 from motion4d.core.networks.rope import RotaryTable, motion_rope, rotate
@@ -575,6 +576,22 @@ def test_reference_outputs(golden):
     close(tiny(**row(given, 1)), golden["out.single_row1"])
     other = {"timestep": golden["in.t2"], "motion": torch.cat([golden["in.motion"], -golden["in.motion"]])}
     close(tiny(**given | other), golden["out.t2_motion_negated_row1"])
+
+
+def test_reference_outputs_through_conditions(golden, reference):
+    """Text and image prepared, motion read from clips, all tables made by the model."""
+    from safetensors.torch import load_file
+
+    mean = load_file(reference("goldens", "rope.safetensors"))["in.mean"]
+    tiny, given = MVDiTWan.from_released(weights(golden), TINY), golden_inputs(golden)
+    static = {name: given.pop(name) for name in ("text", "image")}
+    _ = given.pop("motion"), given.pop("motion_rope")
+    context, tokens = tiny.prepare(**static), golden["in.motion"][0]
+    clip, turned = (MotionCondition(tokens=part, positions=mean, frames=3) for part in (tokens, -tokens))
+    close(tiny(**given, context=context, motion=tiny.read_motion([clip], like=golden["in.x"])), golden["out.cfg_batch"])
+    other = given | {"timestep": golden["in.t2"]}
+    reading = tiny.read_motion([clip, turned], like=golden["in.x"])
+    close(tiny(**other, context=context, motion=reading), golden["out.t2_motion_negated_row1"])
 
 
 def test_reference_intermediates(golden):
