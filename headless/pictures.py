@@ -68,6 +68,30 @@ def pictures() -> dict[Path, Tensor]:
         IMAGES / "turntable.jpg": row(around),
         EXAMPLES / "motion_to_bone_maps.jpg": row(torch.stack([lines[0], depth[0], normals[0]])),
         EXAMPLES / "tokens_round_trip.jpg": row(skeletons(strides)),
+        **video_examples(walk, wave),
+    }
+
+
+def video_examples(walk: Motion, wave: Motion) -> dict[Path, Tensor]:
+    """Thumbnails of the examples that make videos: what goes in, a figure and a motion; what comes out depends on weights."""
+    waving = in_place(chosen_frames(wave, 0.8, 1.6, 1.9, 2.2))
+    walking = in_place(chosen_frames(walk, 0.6, 0.9, 1.2, 1.5))
+    shown = {}
+    for name, motion in (("wave", waving), ("walk", walking)):
+        depth, normals = depth_and_normals(motion, cameras(motion))
+        shown[name] = {"depth": depth, "normals": normals, "lines": skeletons(motion)}
+    layouts = {
+        "mvdit_7b": (("wave", "normals", 0), ("wave", "lines", 1), ("wave", "normals", 1)),
+        "mvdit_17b": (("walk", "normals", 0), ("walk", "lines", 1), ("walk", "normals", 1)),
+        "mvdit_7b_cfg_sweep": (("wave", "normals", 0), *(("wave", "lines", frame) for frame in (1, 2, 3))),
+        "mvdit_long": tuple(("walk", "normals", frame) for frame in range(4)),
+        "mvdit_7b_native": (("wave", "depth", 0), ("wave", "lines", 2), ("wave", "depth", 2)),
+        "mvdit_17b_native": (("walk", "depth", 0), ("walk", "lines", 2), ("walk", "depth", 2)),
+        "mvdit_17b_fast": (("walk", "depth", 1), ("walk", "lines", 3), ("walk", "depth", 3)),
+    }
+    return {
+        EXAMPLES / f"{example}.jpg": row(torch.stack([shown[motion][kind][frame] for motion, kind, frame in panels]))
+        for example, panels in layouts.items()
     }
 
 

@@ -61,6 +61,18 @@ class Workflow:
         kind = next(step.kind for step in self.steps if step.id == id)
         return Link(id, self.infos[kind]["output_name"].index(output))
 
+    def below(self, id: str, gap: int = 40) -> tuple[int, int]:
+        """A place under the node `id`."""
+        step = next(step for step in self.steps if step.id == id)
+        return step.at[0], step.at[1] + self._height(step) + gap
+
+    def frame(self, title: str, *ids: str) -> None:
+        """Frame these nodes."""
+        steps = [step for step in self.steps if step.id in ids]
+        left, top = min(step.at[0] for step in steps) - 20, min(step.at[1] for step in steps) - 60
+        right, bottom = max(step.at[0] for step in steps) + _WIDTH + 20, max(step.at[1] + self._height(step) for step in steps) + 20
+        self.group(title, left, top, right - left, bottom - top)
+
     def note(self, text: str, at: tuple[int, int], size: tuple[int, int]) -> None:
         """Add a note."""
         self.notes.append(Note(text, at, size))
@@ -146,8 +158,23 @@ class Workflow:
     def _has_socket(self, step: Step, name: str) -> bool:
         return not has_widget(*self._inputs(step)[name]) or isinstance(step.values.get(name), Link)
 
+    def _widgets(self, step: Step) -> list[Any]:
+        """Widget values in the page's order, also of widgets behind a link."""
+        values, widgets = self._values(step), []
+        for name, (kind, options) in self._inputs(step).items():
+            if has_widget(kind, options):
+                value = values.get(name, _default(options))
+                value = _default(options) if isinstance(value, Link) else value
+                # The page keeps beside a seed what becomes of it after a run; an example gives the same every time.
+                widgets += [value, *_within(options, value), *(["fixed"] if options.get("control_after_generate") else [])]
+        return widgets
+
+    def _height(self, step: Step) -> int:
+        rows = max(sum(self._has_socket(step, name) for name in self._inputs(step)), len(self.infos[step.kind]["output"]))
+        return _TITLE + _ROW * rows + _WIDGET * len(self._widgets(step)) + 16 + step.room
+
     def _node(self, step: Step, order: int, links: list[list[Any]]) -> dict[str, Any]:
-        info, specs, values = self.infos[step.kind], self._inputs(step), self._values(step)
+        info, specs = self.infos[step.kind], self._inputs(step)
         inputs = []
         for name, (kind, options) in specs.items():
             if not self._has_socket(step, name):
@@ -160,22 +187,15 @@ class Workflow:
              "links": [link[0] for link in links if link[1:3] == [int(step.id), slot]]}
             for slot, (name, kind) in enumerate(zip(info["output_name"], info["output"], strict=True))
         ]  # fmt: skip
-        widgets = []
-        for name, (kind, options) in specs.items():
-            if has_widget(kind, options):
-                value = values.get(name, _default(options))
-                value = _default(options) if isinstance(value, Link) else value
-                widgets += [value, *_within(options, value)]
         properties: dict[str, Any] = {
             "Node name for S&R": step.kind,
             "cnr_id": "motion4d" if step.kind.startswith("Motion4D_") else "comfy-core",
         }
         if step.models:
             properties["models"] = step.models
-        height = _TITLE + _ROW * max(len(inputs), len(outputs)) + _WIDGET * len(widgets) + 16 + step.room
         return {
-            "id": int(step.id), "type": step.kind, "pos": list(step.at), "size": [_WIDTH, height], "flags": {}, "order": order, "mode": 0,
-            "inputs": inputs, "outputs": outputs, "title": step.title, "properties": properties, "widgets_values": widgets,
+            "id": int(step.id), "type": step.kind, "pos": list(step.at), "size": [_WIDTH, self._height(step)], "flags": {}, "order": order, "mode": 0,
+            "inputs": inputs, "outputs": outputs, "title": step.title, "properties": properties, "widgets_values": self._widgets(step),
         }  # fmt: skip
 
 

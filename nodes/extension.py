@@ -2,19 +2,30 @@
 
 from comfy_api.latest import ComfyExtension
 
+from .loaders.download import DownloadModel
 from .loaders.motion import LoadMotion
+from .loaders.pictures import LoadReference
+from .loaders.side_models import LoadImageEncoder, LoadTextEncoder, LoadVideoVAE
 from .loaders.tokenizer import LoadMotionTokenizer
+from .loaders.video_models import LoadMotionAdapter, LoadMVDiT
 from .motion.cameras import PlaceOrbitCameras, TakeCameraFromView
+from .motion.cutting import CutMotion
 from .motion.demo import MakeDemoMotion
 from .motion.files import PreviewMotion, SaveMotion
 from .motion.inspection import InspectMotion
 from .motion.maps import DrawSkeleton, RenderBoneMaps
 from .motion.placement import FitMotionToTokenizer
 from .motion.tokens import DecodeMotionTokens, EditMotionTokens, EncodeMotionTokens, InspectCodebook
+from .samplers.conditioning import ConditionVideoOnMotion
+from .samplers.inspection import CompareVideos, ShowMotionAttention
+from .samplers.long_video import InspectDrift, SampleLongVideo
+from .samplers.motion import ApplyMotionAttention, GuideByMotionAndText
+from .samplers.sampling import ReleasedSigmas, SampleMVDiT
 
 NODES = [
     MakeDemoMotion,
     LoadMotion,
+    CutMotion,
     LoadMotionTokenizer,
     FitMotionToTokenizer,
     EncodeMotionTokens,
@@ -28,6 +39,22 @@ NODES = [
     DrawSkeleton,
     SaveMotion,
     PreviewMotion,
+    LoadReference,
+    LoadMVDiT,
+    LoadMotionAdapter,
+    LoadTextEncoder,
+    LoadImageEncoder,
+    LoadVideoVAE,
+    DownloadModel,
+    ApplyMotionAttention,
+    ConditionVideoOnMotion,
+    SampleMVDiT,
+    SampleLongVideo,
+    GuideByMotionAndText,
+    ReleasedSigmas,
+    InspectDrift,
+    ShowMotionAttention,
+    CompareVideos,
 ]
 
 

@@ -66,6 +66,9 @@ class Host(Protocol):
     def model_file(self, folder: str, name: str) -> Path:
         """A file of a models folder; FileNotFoundError names the folders that were searched."""
 
+    def new_model_folder(self, folder: str) -> Path:
+        """Where a file that is new to a models folder goes; it need not exist yet."""
+
     def device(self) -> torch.device:
         """Where models and heavy arithmetic run."""
 

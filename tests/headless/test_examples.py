@@ -13,6 +13,11 @@ def infos():
     return node_infos()
 
 
+def forms(name, infos):
+    """(graph, API form)."""
+    return [json.loads(text) for path, text in texts(name, infos).items() if path.suffix == ".json"]
+
+
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_the_files_are_up_to_date(name, infos):
     for path, text in texts(name, infos).items():
@@ -31,7 +36,7 @@ def test_every_workflow_file_has_a_description_a_thumbnail_and_a_twin():
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_graph_and_api_form_name_the_same_links(name, infos):
-    graph, api = (json.loads(text) for text in texts(name, infos).values())
+    graph, api = forms(name, infos)
     kinds = {str(node["id"]): node for node in graph["nodes"]}
     by_api = {
         (value[0], value[1], step, key) for step, node in api.items() for key, value in node["inputs"].items() if isinstance(value, list)
@@ -44,7 +49,7 @@ def test_graph_and_api_form_name_the_same_links(name, infos):
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_no_two_nodes_lie_over_each_other(name, infos):
-    graph = json.loads(next(iter(texts(name, infos).values())))
+    graph, _ = forms(name, infos)
     boxes = [(*node["pos"], *node["size"], node["title"] if "title" in node else "note") for node in graph["nodes"]]
     for i, (x, y, w, h, a) in enumerate(boxes):
         for u, v, s, t, b in boxes[i + 1 :]:

@@ -25,6 +25,28 @@ SIGNATURES = {
     "Motion4D_DrawSkeleton": "motion cameras style background -> images",
     "Motion4D_SaveMotion": "motion filename_prefix format -> path",
     "Motion4D_PreviewMotion": "motion -> model_file",
+    "Motion4D_CutMotion": "motion start frames images -> motion images",
+    "Motion4D_LoadReference": "file default -> image",
+    "Motion4D_LoadMVDiT": "file precision -> model info",
+    "Motion4D_LoadMotionAdapter": "file -> adapter",
+    "Motion4D_LoadTextEncoder": "file -> clip",
+    "Motion4D_LoadImageEncoder": "file -> clip_vision",
+    "Motion4D_LoadVideoVAE": "file -> vae",
+    "Motion4D_DownloadModel": "file download -> path report",
+    "Motion4D_ApplyMotionAttention": "model strength start_percent end_percent adapter -> model",
+    "Motion4D_ConditionVideoOnMotion": (
+        "model tokens reference vae width height crop frames fit posterior seed positive negative clip_vision clip_vision_output"
+        " -> positive negative latent reference report"
+    ),
+    "Motion4D_SampleMVDiT": "model positive negative latent seed recipe steps cfg guidance_start guidance_end guider -> latent",
+    "Motion4D_SampleLongVideo": (
+        "model positive negative latent mode window overlap seed recipe steps cfg vae clip_vision -> latent report"
+    ),
+    "Motion4D_GuideByMotionAndText": "model positive negative cfg motion start_percent end_percent -> guider",
+    "Motion4D_ReleasedSigmas": "recipe steps -> sigmas",
+    "Motion4D_InspectDrift": "latent window overlap images -> report plot",
+    "Motion4D_ShowMotionAttention": "model positive latent blocks joints progress seed frames -> images report",
+    "Motion4D_CompareVideos": "height show_captions captions reference driving pose reconstructed generated generated_2 generated_3 generated_4 -> images",
 }
 
 

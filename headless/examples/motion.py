@@ -1,18 +1,10 @@
-"""The example workflows: `python -m motion4d.headless.examples` writes both forms of each from the descriptions below."""
+"""Examples about motion itself: maps, files and tokens."""
 
-import json
-import tempfile
-import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from . import EXAMPLES
-from .host import HeadlessHost
-from .registry import load_nodes
-from .workflow import Workflow
-
-VIDEO_FORMAT = {"format": "auto", "codec": "auto"}  # what old and new versions of Save Video both understand
+from ..workflow import Workflow
+from .files import VIDEO_FORMAT, models
 
 
 def motion_to_bone_maps(infos: Mapping[str, Any]) -> Workflow:
@@ -64,7 +56,7 @@ def tokens_round_trip(infos: Mapping[str, Any]) -> Workflow:
     flow.group("The reconstruction", 740, 700, 680, 520)
     flow.add("2", "Motion4D_MakeDemoMotion", "Demo motion", (0, 80), action="walk", seconds=3.0)
     flow.add("1", "Motion4D_LoadMotion", "Motion", (0, 300), default=flow.out("2", "motion"))
-    flow.add("3", "Motion4D_LoadMotionTokenizer", "Tokenizer", (380, 80), models=tokenizer_models())
+    flow.add("3", "Motion4D_LoadMotionTokenizer", "Tokenizer", (380, 80), models=models("4dmot"))
     motion, tokenizer = flow.out("1", "motion"), flow.out("3", "tokenizer")
     flow.add("4", "Motion4D_FitMotionToTokenizer", "Move to where it was trained", (380, 200), room=130, motion=motion, tokenizer=tokenizer)
     flow.add(
@@ -93,43 +85,3 @@ def tokens_round_trip(infos: Mapping[str, Any]) -> Workflow:
         (340, 330),
     )
     return flow
-
-
-WORKFLOWS = {"motion_to_bone_maps": motion_to_bone_maps, "tokens_round_trip": tokens_round_trip}
-
-
-def tokenizer_models() -> list[dict[str, str]]:
-    """Name, address and folder of the tokenizer's file, for ComfyUI's missing-model dialog."""
-    from ..core.specs import load_spec
-
-    spec = load_spec("4dmot")
-    return [{"name": file.name, "url": file.url, "directory": spec.folder} for file in spec.files]
-
-
-def texts(name: str, infos: Mapping[str, Any]) -> dict[Path, str]:
-    """What the two files of an example contain."""
-    flow = WORKFLOWS[name](infos)
-    graph = flow.graph() | {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"motion4d/{name}"))}
-    forms = {EXAMPLES / f"{name}.json": graph, EXAMPLES / "api" / f"{name}.json": flow.api()}
-    return {path: json.dumps(form, indent=1, ensure_ascii=False) + "\n" for path, form in forms.items()}
-
-
-def node_infos() -> dict[str, Any]:
-    """Info of every node, as in /object_info, with empty input and models folders: an example must not depend on the files of its author."""
-    with tempfile.TemporaryDirectory() as empty:
-        host = HeadlessHost(inputs=[Path(empty)], output=Path(empty), quiet=True)
-        return {name: node.GET_NODE_INFO_V1() for name, node in load_nodes(host).items()}
-
-
-def main() -> None:
-    """Write the files of every example."""
-    infos = node_infos()
-    for name in WORKFLOWS:
-        for path, text in texts(name, infos).items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
-            print(path)
-
-
-if __name__ == "__main__":
-    main()
