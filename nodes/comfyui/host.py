@@ -1,4 +1,4 @@
-"""ComfyUI as a host: its folders, devices and progress bar."""
+"""ComfyUI as a host: its folders, devices and progress bar, and the models it manages."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ class _ComfyProgress:
 
 
 class ComfyHost:
-    """ComfyUI."""
+    """ComfyUI. What needs its models is imported when it is asked for: node schemas are built before that."""
 
     def input_files(self, suffixes):
         import folder_paths
@@ -52,8 +52,12 @@ class ComfyHost:
         import folder_paths
 
         _register(folder_paths, folder)
-        found = (name.replace(os.sep, "/") for name in folder_paths.get_filename_list(folder))  # as workflows from other systems write them
-        return [name for name in found if name.lower().endswith(tuple(suffixes))]
+        wanted = tuple(suffixes)
+        found = {name.replace(os.sep, "/") for name in folder_paths.get_filename_list(folder)}  # as workflows from other systems write them
+        known = folder_paths.folder_names_and_paths[folder][1]
+        if passed := [suffix for suffix in wanted if known and f".{suffix.rpartition('.')[2]}" not in known]:  # such as .index.json
+            found |= {name for root in folder_paths.get_folder_paths(folder) for name in files_below(Path(root), passed)}
+        return sorted(name for name in found if name.lower().endswith(wanted))
 
     def model_file(self, folder, name):
         import folder_paths
@@ -65,6 +69,12 @@ class ComfyHost:
             raise FileNotFoundError(f"{name} is not in {places}")
         return Path(path)
 
+    def new_model_folder(self, folder):
+        import folder_paths
+
+        _register(folder_paths, folder)
+        return Path(folder_paths.get_folder_paths(folder)[0])
+
     def device(self):
         from comfy.model_management import get_torch_device
 
@@ -72,6 +82,81 @@ class ComfyHost:
 
     def progress(self, total):
         return _ComfyProgress(total)
+
+    def load_video_model(self, path, *, precision):
+        from .video_models import load
+
+        return load(Path(path), precision)
+
+    def load_motion_adapter(self, path):
+        from .wan_motion import load_adapter
+
+        return load_adapter(Path(path))
+
+    def apply_motion(self, model, adapter, strength):
+        from .video_models import apply_motion
+
+        return apply_motion(model, adapter, strength)
+
+    def video_model(self, model):
+        from .video_models import describe
+
+        return describe(model)
+
+    def load_text_encoder(self, path):
+        from .side_models import load_text_encoder
+
+        return load_text_encoder(Path(path))
+
+    def load_image_encoder(self, path):
+        from .side_models import load_image_encoder
+
+        return load_image_encoder(Path(path))
+
+    def load_video_vae(self, path):
+        from .video_vae import load_video_vae
+
+        return load_video_vae(Path(path))
+
+    def encode_video(self, vae, frames, *, seed=None):
+        from .video_vae import encode_video
+
+        return encode_video(vae, frames, seed)
+
+    def decode_video(self, vae, latents):
+        from .video_vae import decode_video
+
+        return decode_video(vae, latents)
+
+    def encode_image(self, encoder, image):
+        from .side_models import encode_image
+
+        return encode_image(encoder, image)
+
+    def condition(self, conditioning, condition, *, image=None):
+        from .conditions import conditioned
+
+        return conditioned(conditioning, condition, image)
+
+    def condition_of(self, conditioning):
+        from .conditions import condition_of
+
+        return condition_of(conditioning)
+
+    def guider(self, model, positive, negative, guidance):
+        from .guidance import MotionGuider
+
+        return MotionGuider(model, positive, negative, guidance)
+
+    def sample(self, guider, latents, recipe, *, seed, windows=None):
+        from .sampling import sample
+
+        return sample(guider, latents, recipe, seed=seed, windows=windows)
+
+    def motion_attention(self, guider, latents, *, progress, blocks, seed):
+        from .sampling import motion_attention
+
+        return motion_attention(guider, latents, progress=progress, blocks=blocks, seed=seed)
 
 
 def _register(folder_paths, folder: str) -> None:

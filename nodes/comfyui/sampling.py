@@ -1,0 +1,185 @@
+"""The released recipes as a sampler of ComfyUI's, and one look at the attention of a model: both run through a GUIDER, so that loading,
+offloading, LoRA, hooks, previews and interruption are ComfyUI's."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import comfy.utils
+import latent_preview
+import torch
+from comfy import context_windows, model_management, model_patcher
+from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
+from comfy.samplers import CFGGuider, Sampler, calc_cond_batch
+from torch import Tensor
+
+from ...core.conditions import VideoCondition
+from ...core.sampling.noise import noised, starting_noise, step_generator
+from ...core.sampling.recipes import RECIPES, Recipe
+from ...core.sampling.run import progress_of, run_recipe, timestep_at
+from ...core.sampling.windows import WindowPlan
+from ..host import VideoModel
+from .cogvideox_model import EXACT
+from .conditions import KEY
+from .steps import OBSERVE, PROGRESS
+from .video_models import describe
+
+
+def sample(guider: CFGGuider, latents: Tensor, recipe: Recipe, *, seed: int, windows: WindowPlan | None) -> Tensor:
+    """See `Host.sample`."""
+    condition = _condition(guider)
+    _check(describe(guider.model_patcher), condition, latents, recipe, windows)
+    run = _of_its_own(guider)
+    if windows is not None and len(windows.indices) > 1:
+        _use_windows(run.model_options, windows)
+    preview = latent_preview.prepare_callback(guider.model_patcher, recipe.steps)
+    noise = starting_noise(latents.shape, seed)
+    quiet = not comfy.utils.PROGRESS_BAR_ENABLED
+    sampler, sigmas = RecipeSampler(recipe, condition.put_back, seed), recipe.sigmas()
+    result = run.sample(noise, torch.zeros(latents.shape), sampler, sigmas, callback=preview, disable_pbar=quiet, seed=seed)
+    return result.float().cpu()
+
+
+def motion_attention(guider: CFGGuider, latents: Tensor, *, progress: float, blocks: Sequence[int], seed: int) -> Tensor:
+    """See `Host.motion_attention`."""
+    model = describe(guider.model_patcher)
+    recipe = next(one for one in RECIPES.values() if one.kind == model.kind)
+    condition = _condition(guider)
+    _check(model, condition, latents, recipe, None)
+    motion = condition.motion
+    if unknown := sorted(set(blocks) - set(model.motion_blocks)):
+        raise ValueError(f"blocks {unknown} have no motion attention: choose among {', '.join(map(str, model.motion_blocks)) or 'none'}")
+    if motion.tokens is None and model.kind == "mvdit_17b":
+        raise ValueError("the conditioning has no motion to attend to: connect motion tokens to Condition Video on Motion")
+    seen: dict[int, Tensor] = {}
+
+    def observe(number: int, probabilities: Tensor) -> None:
+        if number in blocks:
+            seen[number] = probabilities[0].float().cpu()  # (N, L)
+
+    noise = starting_noise(latents.shape, seed)
+    sampler = LookingSampler(recipe, timestep_at(progress, recipe), observe)
+    _of_its_own(guider).sample(noise, latents.float(), sampler, recipe.sigmas(), disable_pbar=True, seed=seed)
+    frames, height, width = latents.shape[2:]
+    shares = torch.stack([seen[number] for number in blocks]).unflatten(2, (motion.frames, -1)).mean(2)  # (blocks, N, J)
+    return shares.transpose(1, 2).unflatten(2, (frames, height // 2, width // 2))
+
+
+class RecipeSampler(Sampler):
+    """Walks a recipe with the predictions of a guider. put_back: (C, k, h, w) leading latents that stand again after every step."""
+
+    def __init__(self, recipe: Recipe, put_back: Tensor | None, seed: int):
+        self.recipe, self.put_back, self.seed = recipe, put_back, seed
+
+    def sample(
+        self, model_wrap: Any, sigmas: Tensor, extra_args: dict[str, Any], callback: Any, noise: Tensor,
+        latent_image: Tensor | None = None, denoise_mask: Tensor | None = None, disable_pbar: bool = False,
+    ) -> Tensor:  # fmt: skip
+        model, options, seed = model_wrap.inner_model, extra_args["model_options"], extra_args.get("seed")
+        told, last = options.setdefault("transformer_options", {}), {}
+
+        def predict(latents: Tensor, timestep: Tensor, branch: str, window: Tensor | None) -> Tensor:
+            model_management.throw_exception_if_processing_interrupted()
+            told[PROGRESS] = progress_of(timestep, self.recipe)
+            scale = _Scale(model.model_sampling, self.recipe, timestep, latents)
+            last["denoised"] = model_wrap(latents / scale.of_input, scale.sigma, model_options=options, seed=seed)
+            return scale.prediction(last["denoised"], latents)
+
+        def on_step(done: int, latents: Tensor) -> None:
+            if callback is not None:
+                callback(done - 1, last["denoised"], latents, self.recipe.steps)
+
+        told[EXACT] = True
+        pinned = None if self.put_back is None else model.process_latent_in(self.put_back[None].to(noise))[0]
+        generator = step_generator(self.seed)
+        return run_recipe(self.recipe, noise, predict, generator=generator, pinned=pinned, on_step=on_step)
+
+
+class LookingSampler(Sampler):
+    """Calls the model once, at a point of a recipe's schedule and on the positive alone, and lets `observe` see its motion attention."""
+
+    def __init__(self, recipe: Recipe, timestep: Tensor, observe: Any):
+        self.recipe, self.timestep, self.observe = recipe, timestep, observe
+
+    def sample(
+        self, model_wrap: Any, sigmas: Tensor, extra_args: dict[str, Any], callback: Any, noise: Tensor,
+        latent_image: Tensor | None = None, denoise_mask: Tensor | None = None, disable_pbar: bool = False,
+    ) -> Tensor:  # fmt: skip
+        model, options = model_wrap.inner_model, extra_args["model_options"]
+        told = options.setdefault("transformer_options", {})
+        told |= {OBSERVE: self.observe, PROGRESS: progress_of(self.timestep, self.recipe)}
+        noisy = noised(latent_image, noise, self.timestep, self.recipe.scheduler())
+        scale = _Scale(model.model_sampling, self.recipe, self.timestep, noisy)
+        calc_cond_batch(model, [model_wrap.conds["positive"]], noisy / scale.of_input, scale.sigma, options)
+        return latent_image
+
+
+class _Scale:
+    """Between the numbers of a recipe and those of ComfyUI's samplers, whichever its model sampling is: latents are divided by `of_input`,
+    and what comes back is a x - b prediction."""
+
+    def __init__(self, sampling: Any, recipe: Recipe, timestep: Tensor, like: Tensor):
+        at = timestep.float().to(like.device)
+        sigma = at / sampling.multiplier if recipe.solver == "flow" else sampling.sigma(at)
+        self.sigma, self._sampling = sigma.expand(len(like)), sampling
+        one, zero = like.new_ones(len(like), 1, 1, 1, 1), like.new_zeros(len(like), 1, 1, 1, 1)
+        self.of_input = sampling.calculate_input(self.sigma, one.clone())
+        self._of_x = sampling.calculate_denoised(self.sigma, zero, one)
+        self._of_prediction = sampling.calculate_denoised(self.sigma, one, zero)
+
+    def prediction(self, denoised: Tensor, latents: Tensor) -> Tensor:
+        """What the network said."""
+        return (denoised - self._of_x * (latents / self.of_input)) / self._of_prediction
+
+
+class PlannedWindows(context_windows.IndexListContextHandler):
+    """ComfyUI's context windows, cut and blended by a plan of ours."""
+
+    def __init__(self, plan: WindowPlan):
+        self._plan = [([int(index) for index in indices], weights) for indices, weights in zip(plan.indices, plan.weights, strict=True)]
+        blend = context_windows.ContextFuseMethod(KEY, self._weights)
+        schedule = context_windows.ContextSchedule(KEY, lambda *_: [list(indices) for indices, _ in self._plan])
+        super().__init__(schedule, blend, context_length=max(len(indices) for indices, _ in self._plan), dim=2)
+        self.causal_window_fix = False  # windows are as long as the model was trained with
+
+    def set_step(self, *_: Any) -> None:
+        """The windows are the same at all steps."""
+
+    def _weights(self, length: int, *, idxs: list[int], **_: Any) -> list[float]:
+        return next(weights.tolist() for indices, weights in self._plan if indices == list(idxs))
+
+
+def _use_windows(model_options: dict[str, Any], plan: WindowPlan) -> None:
+    model_options["context_handler"] = PlannedWindows(plan)
+    # Memory is needed for a window, not for the whole length.
+    wrapper = context_windows._prepare_sampling_wrapper
+    add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, wrapper, model_options, is_model_options=True)
+
+
+def _of_its_own(guider: CFGGuider) -> CFGGuider:
+    """The guider with options that may be changed for one run."""
+    run = copy.copy(guider)
+    run.model_options = model_patcher.create_model_options_clone(guider.model_options)
+    return run
+
+
+def _condition(guider: CFGGuider) -> VideoCondition:
+    """The video condition of the positive."""
+    found = [cond[KEY] for cond in guider.original_conds.get("positive", []) if KEY in cond]
+    if not found:
+        raise ValueError("positive: it has no motion and no reference: connect Condition Video on Motion between text and sampler")
+    return found[0]
+
+
+def _check(model: VideoModel, condition: VideoCondition, latents: Tensor, recipe: Recipe, windows: WindowPlan | None) -> None:
+    if recipe.kind != model.kind:
+        mine = ", ".join(one.name for one in RECIPES.values() if one.kind == model.kind)
+        raise ValueError(f"recipe {recipe.name} is for {recipe.kind}, the model is {model.kind}: choose one of {mine}")
+    if condition.motion.tokens is not None and model.motion_width is None:
+        raise ValueError("positive has motion, the model no motion attention: connect Load Motion Adapter and Apply Motion Attention")
+    if latents.ndim != 5 or latents.shape[1] != model.channels or 0 in latents.shape:
+        raise ValueError(f"latents have shape {tuple(latents.shape)}, this model expects (B, {model.channels}, F, h, w)")
+    if windows is not None and windows.length != latents.shape[2]:
+        raise ValueError(
+            f"the windows cover {windows.length} latent frames, the latents have {latents.shape[2]}: plan them for this length"
+        )
