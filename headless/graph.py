@@ -161,7 +161,8 @@ def validate(prompt: Prompt, nodes: Nodes) -> list[Problem]:
     """Everything that keeps `prompt` from running, empty if nothing does; widget values are converted in place, as ComfyUI does."""
     for name, node in prompt.items():
         if node.get("class_type") not in nodes:
-            message = f"{node.get('class_type') or 'a node without class_type'} is not among the headless nodes (motion4d nodes lists them)"
+            kind = node.get("class_type") or "a node without class_type"
+            message = f"{kind} is not among the headless nodes (motion4d nodes lists them; motion4d submit sends a workflow to ComfyUI)"
             return [Problem("missing_node_type", message, node=name, class_type=str(node.get("class_type")), title=title(prompt, name))]
     outputs = [name for name, node in prompt.items() if nodes[node["class_type"]].GET_SCHEMA().is_output_node]
     if not outputs:

@@ -45,15 +45,14 @@ def read_requirements(workflow: str | Path) -> Requirements:
 
 
 def missing(requirements: Requirements, prompt: Prompt, nodes: Nodes, host: HeadlessHost) -> list[str]:
-    """One sentence for each thing that is required and not there; a model that the workflow no longer names is not missed."""
+    """One sentence for each thing that is required and not there, or for all nodes that are not; a model that the workflow no longer names is not missed."""
     from ..core.specs import load_spec, missing_message
 
     used = {entry.get("class_type") for entry in prompt.values()}
-    lacking = [
-        f"node {name} is not among the headless nodes: run this workflow in ComfyUI"
-        for name in requirements.nodes
-        if name in used - set(nodes)
-    ]
+    foreign = [name for name in requirements.nodes if name in used - set(nodes)]
+    if foreign:  # what else is missing here does not matter
+        return [f"only ComfyUI has {', '.join(foreign)}: send the workflow to it with motion4d submit WORKFLOW.json --server URL"]
+    lacking = []
     values = [value for entry in prompt.values() for value in entry["inputs"].values() if isinstance(value, str)]
     for model in requirements.models:
         if model.file in values:
