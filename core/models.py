@@ -151,7 +151,7 @@ def motion_adapter_config(state: Mapping[str, Tensor], metadata: Mapping[str, st
     Args, raises: as `mvdit_17b_config`.
     """
     sizes = _motion_sizes(state, _size(state, "blocks.0.norm4.weight", 0), metadata)
-    return MVDiTWanConfig(**sizes, layers=_count(state, "blocks.") + sizes["motion_every"] - 1)
+    return MVDiTWanConfig(**sizes, layers=_count(state, "blocks.") * sizes["motion_every"])
 
 
 def _motion_sizes(state: Mapping[str, Tensor], dim: int, metadata: Mapping[str, str]) -> dict[str, int | str]:
@@ -177,9 +177,8 @@ def _size(state: Mapping[str, Tensor], key: str, axis: int) -> int:
 
 
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:
-    """How many blocks there are, going by the highest number."""
-    numbers = {key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)}
-    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=0)
+    """How many blocks there are; counted, so that no name can ask for more than the file has."""
+    return len({key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)})
 
 
 # --- models ---
@@ -264,11 +263,12 @@ def _build(make: Callable[[Any], Model], state: dict[str, Tensor], precision: st
     with torch.device("meta"):
         expected = make(nn).state_dict()
         module = make(ScaledOps if in_fp8 else nn)
-    tensors = {key: value for key, value in unify_scales(state).items() if not key.endswith(SCALE)}
+    with _naming(title):
+        tensors = {key: value for key, value in unify_scales(state).items() if not key.endswith(SCALE)}
     check_state(expected, tensors, title, f"expected the tensors of {kind}")
     check_finite(state, title)
     del tensors
-    state = scaled(state, set(linear_weights(module))) if in_fp8 else plain(state, precision)
+    state = scaled(state, set(linear_weights(module)), precision) if in_fp8 else plain(state, precision)
     module.load_state_dict(state, strict=True, assign=True)
     return module.eval().requires_grad_(False)
 

@@ -48,11 +48,12 @@ def plain(state: dict[str, Tensor], precision: str) -> dict[str, Tensor]:
     return state
 
 
-def scaled(state: dict[str, Tensor], linears: Collection[str]) -> dict[str, Tensor]:
+def scaled(state: dict[str, Tensor], linears: Collection[str], precision: str) -> dict[str, Tensor]:
     """The checkpoint for a model of `scaled_fp8.ScaledOps`; empties `state` on the way.
 
     Args:
-        linears: names of the weights of linear layers. Those that are fp8 stay as they are, the others see `becomes_fp8`.
+        linears: names of the weights of linear layers. Those that are fp8 stay as they are.
+        precision: with "fp8 scaled" the others see `becomes_fp8`, with "as stored" they become BESIDE_FP8 like everything else.
     """
     state, unified = unify_scales(state), state
     unified.clear()
@@ -60,7 +61,7 @@ def scaled(state: dict[str, Tensor], linears: Collection[str]) -> dict[str, Tens
         value = state.pop(key)
         if key in linears and value.dtype in FP8:
             state[key] = value
-        elif key in linears and becomes_fp8(key, value):
+        elif key in linears and precision == "fp8 scaled" and becomes_fp8(key, value):
             state |= quantise({key: value}, [key])
         else:
             state[key] = in_dtype(value, BESIDE_FP8, state.pop(scale_of(key), None))

@@ -9,15 +9,18 @@ from motion4d.core import conversion
 from motion4d.core.checkpoints import SCALE, read_checkpoint, read_metadata
 from motion4d.core.conversion import Piece, convert, write_safetensors
 from motion4d.core.models import load_motion_adapter, load_mvdit_7b, load_mvdit_17b, load_tokenizer
+from motion4d.core.networks.motion_tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motion4d.core.specs import load_spec
-from motion4d.core.tiny_models import tiny_checkpoint, tiny_metadata
+from motion4d.core.tiny_models import random_state, tiny_checkpoint, tiny_metadata
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture(scope="module")
 def tiny():
-    return {name: tiny_checkpoint(load_spec(name)) for name in ("4dmot", "mvdit_7b", "mvdit_17b")}
+    tokenizer = MotionTokenizer(MotionTokenizerConfig(widths=(32, 32), code_dim=64, codebook_size=16))
+    models = {name: tiny_checkpoint(load_spec(name)) for name in ("mvdit_7b", "mvdit_17b")}
+    return {"4dmot": random_state(tokenizer, seed=0)} | models
 
 
 def same(found, expected):
