@@ -58,12 +58,22 @@ class MVDiT7BNetwork(MVDiTCogVideoX):
     def _predict(self, x: Tensor, timestep: Tensor, context: Any, control: Any, transformer_options: dict[str, Any], **_: Any) -> Tensor:
         step: Step = transformer_options[STEP]
         window = window_of(step.rows, x.shape[2], transformer_options)
+        self._check_window(step.rows, window)
         grid = x.shape[2], x.shape[3] // self.config.patch, x.shape[4] // self.config.patch
         with self.host_attention.under(transformer_options):
             read = self.read_motion(step.rows, like=x, window=window, kept=step.kept, weights=step.weights)
             vision = self.read_vision(grid, like=x, kept=step.kept)
             shown = {"strength": step.strength, "observe": step.observe}
             return super().forward(x.transpose(1, 2), timestep, read, vision, **shown).transpose(1, 2)
+
+    def _check_window(self, rows: Sequence[MotionCondition], window: Sequence[int] | None) -> None:
+        length, slots = 0 if window is None else len(window) * len(rows[0].positions), self.config.motion_slots
+        if window is not None and length != slots and any(row.tokens is None for row in rows):
+            fitting = slots // len(rows[0].positions)
+            raise ValueError(
+                f"a context window has {len(window)} latent frames, the one that causal_window_fix adds among them, and the learned "
+                f"unconditional motion is for {fitting}: set the windows to {fitting} and causal_window_fix off, or cfg to 1"
+            )
 
 
 class _Latents(comfy.latent_formats.LatentFormat):

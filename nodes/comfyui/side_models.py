@@ -14,6 +14,7 @@ import comfy.text_encoders.wan
 import comfy.utils
 import folder_paths
 import torch
+from comfy import model_management
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,6 +25,7 @@ from ...core.networks.side_checkpoints import count, renamed, size
 
 _SPIECE = ("spiece.model", "google/umt5-xxl/spiece.model")  # the vocabulary beside a text encoder that does not hold it, as released
 _SPIECE_BYTES = 64 << 20
+_LAST_BUT_ONE = -2  # block of CLIP, as ComfyUI counts them
 _FULL_TEXT = "encoder.block.23.layer.1.DenseReluDense.wi_1.weight"  # by which ComfyUI knows UMT5-XXL
 _FULL_IMAGE = "vision_model.encoder.layers.30.layer_norm1.weight"  # and ViT-H
 
@@ -123,7 +125,15 @@ def _image_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def encode_image(encoder: Any, image: Tensor) -> Any:
-    """See `Host.encode_image`. The picture is stretched here, as in the release; ComfyUI would smooth it first."""
+    """See `Host.encode_image`. ComfyUI would smooth the picture before it shrinks it, and round it to 8 bits; the release does neither."""
     side = encoder.image_size
-    pixels = functional.interpolate(image[None, ..., :3].movedim(-1, 1).float(), (side, side), mode="bicubic", align_corners=False)
-    return encoder.encode_image(pixels.movedim(1, -1), crop=False)
+    mean, deviation = (torch.tensor(part).view(3, 1, 1) for part in (encoder.image_mean, encoder.image_std))
+    pixels = functional.interpolate(image[None, ..., :3].movedim(-1, 1).float().cpu(), (side, side), mode="bicubic", align_corners=False)
+    model_management.load_model_gpu(encoder.patcher)
+    last, hidden, embeds, *_ = encoder.model(
+        pixel_values=((pixels - mean) / deviation).to(encoder.load_device), intermediate_output=_LAST_BUT_ONE
+    )
+    output, place = comfy.clip_vision.Output(), model_management.intermediate_device()
+    output["last_hidden_state"], output["image_embeds"] = last.to(place), embeds.to(place)
+    output["penultimate_hidden_states"] = hidden.to(place)
+    return output

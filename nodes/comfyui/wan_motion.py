@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...core.checkpoints import check_finite, dequantise, read_checkpoint, read_metadata
 from ...core.conditions import Strength
-from ...core.models import KINDS, identify, motion_adapter_config, motion_only
+from ...core.models import KINDS, check_state, identify, motion_adapter_config, motion_only
 from ...core.networks.motion_adapter import MotionAdapter
 from ...core.networks.motion_attention import Kept, MotionReading
 from ...core.networks.rope import RotaryTable
@@ -46,11 +46,13 @@ def adapter_of(state: dict[str, Tensor], metadata: Mapping[str, str], title: str
     """A ModelPatcher of the tensors of a motion attention; fp8 becomes bfloat16, everything else stays as it is."""
     check_finite(state, title)
     state = dequantise(state, torch.bfloat16)
-    attention = Attention()
-    adapter = MotionAdapter.from_state(
-        state, motion_adapter_config(state, metadata), ops=Layers(comfy.ops.manual_cast), attention=attention
-    )
-    adapter.requires_grad_(False)
+    sizes, attention = motion_adapter_config(state, metadata), Attention()
+    with torch.device("meta"):
+        expected = MotionAdapter(sizes).state_dict()
+        adapter = MotionAdapter(sizes, ops=Layers(comfy.ops.manual_cast), attention=attention)
+    check_state(expected, state, title, f"expected the tensors of {KINDS['motion_adapter']}")
+    adapter.load_state_dict(state, strict=True, assign=True)
+    adapter.requires_grad_(False).eval()
     adapter.host_attention = attention
     device, rest = model_management.get_torch_device(), model_management.unet_offload_device()
     return model_patcher.CoreModelPatcher(adapter, load_device=device, offload_device=rest)
