@@ -4,7 +4,15 @@ import pytest
 import torch
 from motion4d.core.body.normalisation import MotionStatistics
 from motion4d.core.checkpoints import CHECKPOINT_SUFFIXES
+from motion4d.core.networks.clip_vision import CLIPVisionConfig, ImageEncoder
+from motion4d.core.networks.cogvideox_vae import autoencoder
+from motion4d.core.networks.motion_adapter import MotionAdapter
 from motion4d.core.networks.motion_tokenizer import MotionTokenizer, MotionTokenizerConfig
+from motion4d.core.networks.mvdit_cogvideox import MVDiTCogVideoX, MVDiTCogVideoXConfig
+from motion4d.core.networks.mvdit_wan import MVDiTWan, MVDiTWanConfig
+from motion4d.core.networks.umt5 import UMT5, UMT5Config
+from motion4d.core.networks.wan_vae import WanVAE, WanVAEConfig
+from motion4d.core.sampling.recipes import RECIPES
 from motion4d.core.skeletons import STANDARD
 from motion4d.core.specs import list_specs, load_spec, missing_message, read_spec
 
@@ -19,12 +27,9 @@ def test_every_spec_is_complete(name):
     spec = load_spec(name)
     assert spec.name == name and spec.title and spec.licence and spec.folder and spec.source.startswith("https://")
     for file in spec.files:
-        assert file.url.startswith("https://") and file.repository in file.url and file.url.endswith(file.name)
+        assert file.url.startswith("https://huggingface.co/" + file.repository) and file.url.endswith("/" + file.name.split("/")[-1])
         assert file.name.endswith(CHECKPOINT_SUFFIXES)
-    if spec.architecture == "motion_tokenizer":
-        with torch.device("meta"):
-            tokenizer = MotionTokenizer(MotionTokenizerConfig(**{**spec.config, "widths": tuple(spec.config["widths"])}))
-        assert len(tokenizer.state_dict()) == spec.key_layout["tensors"]
+    if spec.statistics:
         MotionStatistics(**spec.statistics, skeleton=STANDARD[spec.skeleton])
 
 
@@ -39,7 +44,7 @@ def test_statistics_are_the_published_numbers(spec, reference):
 
 def test_released_configuration(spec):
     assert spec.config == {"widths": [128, 512], "code_dim": 3072, "codebook_size": 8192}
-    assert [file.name for file in spec.files] == ["4DMoT/mp_rank_00_model_states.pt"]
+    assert spec.files[0].name == "4DMoT/mp_rank_00_model_states.pt"
     assert (spec.folder, spec.licence, spec.suffixes) == ("motion_tokenizers", "Apache-2.0", (".pt", ".pth", ".safetensors"))
 
 
@@ -74,3 +79,80 @@ def test_a_broken_spec_is_named(tmp_path, text, message):
     with pytest.raises(ValueError, match=message) as error:
         read_spec(path)
     assert "odd.toml" in str(error.value)
+
+
+# --- sizes of the true models ---
+
+
+BUILD = {
+    "motion_tokenizer": lambda sizes: MotionTokenizer(MotionTokenizerConfig(**sizes)),
+    "mvdit_cogvideox": lambda sizes: MVDiTCogVideoX(MVDiTCogVideoXConfig(**sizes)),
+    "mvdit_wan": lambda sizes: MVDiTWan(MVDiTWanConfig(**sizes)),
+    "motion_adapter": lambda sizes: MotionAdapter(MVDiTWanConfig(**sizes)),
+    "wan": lambda sizes: MVDiTWan(MVDiTWanConfig(**sizes)),
+    "cogvideox_vae": lambda sizes: autoencoder(**sizes),
+    "wan_vae": lambda sizes: WanVAE(WanVAEConfig(**sizes)),
+    "umt5": lambda sizes: UMT5(UMT5Config(**sizes)),
+    "clip_vision": lambda sizes: ImageEncoder(CLIPVisionConfig(**sizes)),
+}
+PROJECTION = 1024 * 1280  # of the image encoder's file; nothing here uses it
+
+
+@pytest.mark.parametrize("name", [name for name in list_specs() if load_spec(name).architecture != "lora"])
+def test_sizes_tensors_and_parameters_are_those_of_the_true_models(name):
+    spec = load_spec(name)
+    sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.config.items()}
+    with torch.device("meta"):
+        state = BUILD[spec.architecture](sizes).state_dict()
+    beside = spec.architecture == "clip_vision"
+    assert len(state) + beside == spec.key_layout["tensors"]
+    assert sum(value.numel() for value in state.values()) + beside * PROJECTION == spec.key_layout["parameters"]
+
+
+def test_the_numbers_that_were_published():
+    counts = {
+        name: tuple(load_spec(name).key_layout[key] for key in ("tensors", "parameters")) for name in list_specs() if "lora" not in name
+    }
+    assert counts["4dmot"] == (133, 48_323_075 + 8192 * 3072)
+    assert counts["mvdit_7b"] == (1529, 7_157_411_904)
+    assert counts["mvdit_17b"] == (1423, 17_443_864_384)
+    assert counts["mvdit_17b_adapter"] == (120, 1_048_985_600)
+    assert counts["wan_i2v_14b"] == (1303, 16_394_878_784)
+    assert counts["wan_vae"] == (194, 126_892_531)
+    assert counts["umt5_xxl"] == (242, 5_680_910_336)
+    assert counts["clip_vision_h"][1] == 632_076_800
+
+
+@pytest.mark.parametrize("name", [name for name in list_specs() if load_spec(name).recipe])
+def test_recipes_are_those_of_the_sampler(name):
+    recipe = load_spec(name).recipe
+    kind = "mvdit_7b" if name == "mvdit_7b" else "mvdit_17b"
+    known = {(one.kind, one.solver, one.steps, one.guidance, one.shift) for one in RECIPES.values()}
+    assert (kind, recipe["solver"], recipe["steps"], recipe["guidance"], recipe.get("shift", 5.0)) in known
+    assert (recipe["frames"], recipe["width"], recipe["height"], recipe["fps"]) == (49, 512, 512, 20)
+
+
+def test_limits_of_the_licences_are_told_with_the_files():
+    for name, part in {
+        "mvdit_7b": "CogVideoX licence",
+        "cogvideox_vae": "CogVideoX licence",
+        "4dmot": "non-commercial",
+        "mvdit_17b": "NLF",
+    }.items():
+        spec = load_spec(name)
+        assert part in missing_message(spec, "models") and part in f"{spec.licence} {spec.notice}"
+    assert "terms of their own" in load_spec("step_distilled_lora").notice
+
+
+def test_files_of_one_checkpoint_are_one_choice():
+    seven, vae = load_spec("mvdit_7b"), load_spec("wan_vae")
+    assert [len(choice) for choice in seven.choices] == [2] and [len(choice) for choice in vae.choices] == [1, 1]
+    assert " and MV-DiT/CogVideoX/diffusion_pytorch_model-00002" in missing_message(seven, "models")
+    assert "0.25 GB); or Wan2.1_VAE.pth" in missing_message(vae, "models")
+
+
+def test_checksums_are_whole():
+    known = [file for name in list_specs() for file in load_spec(name).files if file.sha256]
+    assert len(known) >= 5
+    for file in known:
+        assert len(file.sha256) == 64 and set(file.sha256) <= set("0123456789abcdef") and file.size > 100_000_000
