@@ -189,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda" if gpu else "cpu", help="of the models of full size; tiny ones run on the CPU")
     parser.add_argument("--parts", nargs="+", choices=PARTS, help="all; compile on a GPU alone, unless it is named")
     parser.add_argument("--steps", type=int, default=0, help="of whole runs; 0: 10 for tiny models, 50 for full ones")
-    parser.add_argument("--grid", type=int, help="video tokens along a side of a frame; 16 for tiny models, 32 (512 pixels) for full ones")
+    parser.add_argument("--grid", type=int, help="video tokens along a side of a frame; 12 for tiny models, 32 (512 pixels) for full ones")
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args(arguments)
     for size in options.sizes:

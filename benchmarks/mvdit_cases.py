@@ -106,10 +106,10 @@ def make_case(model: str, size: str, *, device: torch.device, attention: Attenti
     """A case by name.
 
     Args:
-        model: of MODELS. size: "tiny" in float32, "full" in bfloat16. grid: patches along a side; None for 16 (tiny) or 32 (full, 512 pixels).
+        model: of MODELS. size: "tiny" in float32, "full" in bfloat16. grid: patches along a side; None for 12 (tiny) or 32 (full, 512 pixels).
     """
     full = size == "full"
-    side = 2 * (grid or (32 if full else 16))
+    side = 2 * (grid or (32 if full else 12))
     options = {"device": device, "dtype": torch.bfloat16 if full else torch.float32, "attention": attention}
     if model == "7b":
         config = MVDiTCogVideoXConfig() if full else TINY_7B

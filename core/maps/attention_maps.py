@@ -56,6 +56,16 @@ def chosen_blocks(wanted: str, present: Sequence[int]) -> list[int]:
     return list(dict.fromkeys(blocks))
 
 
+def check_drawing(count: int, *, blocks: Sequence[int], joints: Sequence[int], frames: Tensor | None) -> None:
+    """Raise ValueError where `draw_attention` would, before there is attention over `count` latent frames to draw."""
+    if len(blocks) * len(joints) > _MOST:
+        raise ValueError(f"{len(blocks)} blocks x {len(joints)} joints are more than {_MOST} pictures: choose fewer of them")
+    if frames is not None and len(frames) != 1 and latent_frames(len(frames)) != count:
+        raise ValueError(
+            f"{len(frames)} frames for attention over {count} latent frames: connect the {4 * count - 3} frames of this video, or one picture"
+        )
+
+
 def draw_attention(
     shares: Tensor,
     *,
@@ -83,10 +93,8 @@ def draw_attention(
         raise ValueError(f"there are attention maps of {len(shares)} blocks, {len(blocks)} are named: expected as many")
     if shares.shape[1] != len(skeleton.names):
         raise ValueError(f"the attention maps are of {shares.shape[1]} joints, the skeleton has {len(skeleton.names)}")
-    if len(blocks) * len(joints) > _MOST:
-        raise ValueError(f"{len(blocks)} blocks x {len(joints)} joints are more than {_MOST} pictures: choose fewer of them")
-    count, (rows, columns) = shares.shape[2], shares.shape[3:]
-    background, clock = _behind(frames, count, height, (rows, columns))
+    check_drawing(shares.shape[2], blocks=blocks, joints=joints, frames=frames)
+    background, clock = _behind(frames, shares.shape[2], height, shares.shape[3:])
     shown = shares[:, list(joints)]
     highest = float(shown.max())
     lines = []
@@ -108,10 +116,6 @@ def _behind(frames: Tensor | None, count: int, height: int, grid: tuple[int, int
     if frames is None:
         width = max(1, round(height * grid[1] / grid[0]))
         return torch.zeros(1, height, width, 1), torch.arange(count)
-    if len(frames) != 1 and latent_frames(len(frames)) != count:
-        raise ValueError(
-            f"{len(frames)} frames for attention over {count} latent frames: connect the {4 * count - 3} frames of this video, or one picture"
-        )
     width = max(1, round(height * frames.shape[2] / frames.shape[1]))
     grey = resample(frames.detach().cpu().float()[..., :3].mean(-1, keepdim=True), height, width)
     clock = torch.arange(count) if len(frames) == 1 else (torch.arange(len(frames)) + 3) // 4

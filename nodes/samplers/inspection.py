@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ...core.maps.attention_maps import attention_shares, chosen_blocks, chosen_joints, describe_attention, draw_attention
+from ...core.maps.attention_maps import attention_shares, check_drawing, chosen_blocks, chosen_joints, describe_attention, draw_attention
 from ...core.maps.comparison_strip import strip
 from ...core.sampling.guidance import Guidance
 from .. import host
@@ -54,8 +54,10 @@ class ShowMotionAttention(io.ComfyNode):
     def execute(cls, model, positive, latent, blocks, joints, progress, seed, frames=None):
         here, numbers = host.current(), chosen_joints(joints)
         shown = chosen_blocks(blocks, here.video_model(model).motion_blocks)
+        video = latent["samples"][:1]
+        check_drawing(video.shape[2], blocks=shown, joints=numbers, frames=frames)
         guider = here.guider(model, positive, None, Guidance())
-        maps = here.motion_attention(guider, latent["samples"][:1], progress=progress, blocks=shown, seed=seed)
+        maps = here.motion_attention(guider, video, progress=progress, blocks=shown, seed=seed)
         shares = attention_shares(maps)
         report = describe_attention(shares, blocks=shown, joints=numbers)
         return io.NodeOutput(draw_attention(shares, blocks=shown, joints=numbers, frames=frames), report, ui=ui.PreviewText(report))

@@ -1,9 +1,19 @@
-"""Videos side by side, with the words that were asked for."""
+"""Videos side by side with the words that were asked for, and the attention of tiny random models drawn over their video."""
 
 import pytest
 import torch
+from motion4d.core.conditions import MotionCondition, VideoCondition
+from motion4d.core.maps.attention_maps import attention_shares, describe_attention, draw_attention
 from motion4d.core.maps.comparison_strip import strip
-from motion4d.nodes.samplers.inspection import CompareVideos
+from motion4d.core.sampling.guidance import Guidance
+from motion4d.core.skeletons import SMPL24
+from motion4d.core.specs import load_spec
+from motion4d.core.tiny_models import tiny_checkpoint, tiny_metadata
+from motion4d.headless.side_models import ImageTokens
+from motion4d.nodes.samplers.inspection import CompareVideos, ShowMotionAttention
+from safetensors.torch import save_file
+
+JOINTS = "left_wrist, right_ankle"
 
 
 def compare(**inputs):
@@ -37,3 +47,83 @@ def test_more_captions_than_pictures_or_no_pictures_are_refused(host):
         compare(captions="a, b", pose=clip(1))
     with pytest.raises(ValueError, match="connect at least one"):
         compare()
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """checkpoints(spec) -> the path of a tiny random checkpoint, written once."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    def write(name):
+        path = folder / f"{name}.safetensors"
+        if not path.exists():
+            spec = load_spec(name)
+            save_file({key: value.contiguous() for key, value in tiny_checkpoint(spec).items()}, path, tiny_metadata(spec))
+        return path
+
+    return write
+
+
+@pytest.fixture(params=["mvdit_7b", "mvdit_17b"])
+def seen(request, host, checkpoints):
+    """Inputs of the node: a model, a conditioning of three latent frames, and a video of noise."""
+    generator = torch.Generator().manual_seed(3)
+    tokens = torch.randn(3 * 24, 64, generator=generator)
+    motion = MotionCondition(tokens=tokens, positions=load_spec("4dmot").statistics["mean_mm"], frames=3)
+    known = 0 if request.param == "mvdit_7b" else 1
+    condition = VideoCondition(motion=motion, reference=torch.randn(16, 3, 4, 8, generator=generator), known=known)
+    text, image = None, None
+    if known:
+        text = [[torch.randn(1, 6, 4096, generator=generator), {}]]
+        image = ImageTokens(torch.randn(1, 257, 1280, generator=generator))
+    return {
+        "model": host.load_video_model(checkpoints(request.param), precision="as stored"),
+        "positive": host.condition(text, condition, image=image),
+        "latent": {"samples": torch.randn(1, 16, 3, 4, 8, generator=generator)},
+        "blocks": "middle", "joints": JOINTS, "progress": 0.5, "seed": 0,
+    }  # fmt: skip
+
+
+def look(inputs, **changed):
+    with torch.inference_mode():
+        return ShowMotionAttention.execute(**inputs | changed).result
+
+
+def test_heat_of_the_block_in_the_middle_is_drawn_and_told(host, seen):
+    blocks = host.video_model(seen["model"]).motion_blocks
+    middle = blocks[len(blocks) // 2]
+    images, report = look(seen)
+    guider = host.guider(seen["model"], seen["positive"], None, Guidance())
+    maps = host.motion_attention(guider, seen["latent"]["samples"], progress=0.5, blocks=[middle], seed=0)
+    assert maps.shape == (1, 24, 3, 2, 4)
+    shares, joints = attention_shares(maps), [SMPL24.index(name) for name in JOINTS.split(", ")]
+    assert torch.equal(images, draw_attention(shares, blocks=[middle], joints=joints))
+    assert report == describe_attention(shares, blocks=[middle], joints=joints)
+    assert f"block {middle}, left_wrist" in report
+
+
+def test_the_look_depends_on_noise_progress_and_block(host, seen):
+    reports = {look(seen, **changed)[1] for changed in ({}, {"seed": 1}, {"progress": 0.9}, {"blocks": "0"})}
+    assert len(reports) == 4
+    assert look(seen)[1] == look(seen)[1]
+
+
+def test_heat_lies_over_the_decoded_video(host, seen):
+    frames = torch.rand(9, 32, 64, 3, generator=torch.Generator().manual_seed(5))
+    assert len(look(seen, frames=frames)[0]) == 9 and len(look(seen)[0]) == 3
+
+
+def test_blocks_joints_and_frames_that_do_not_fit_are_refused_before_the_model_runs(host, seen, monkeypatch):
+    monkeypatch.setattr(type(host), "motion_attention", lambda *given, **options: pytest.fail("the model ran"))
+    with pytest.raises(ValueError, match="expected middle, or some of 0"):
+        look(seen, blocks="77")
+    with pytest.raises(ValueError, match="no joint 'tail'"):
+        look(seen, joints="tail")
+    with pytest.raises(ValueError, match="13 frames for attention over 3 latent frames"):
+        look(seen, frames=torch.zeros(13, 32, 64, 3))
+
+
+def test_a_model_without_motion_attention_is_sent_to_the_node_that_gives_it(host, seen, checkpoints):
+    plain = host.load_video_model(checkpoints("wan_i2v_14b"), precision="as stored")
+    with pytest.raises(ValueError, match="Apply Motion Attention"):
+        look(seen, model=plain)
