@@ -1,0 +1,236 @@
+"""Conditions: windows of them, the mask of the known frames, lengths and sizes."""
+
+import pytest
+import torch
+from motion4d.core.conditions import (
+    BUCKETS,
+    MotionCondition,
+    Strength,
+    VideoCondition,
+    check_size,
+    fit_frames,
+    hold,
+    known_mask,
+    nearest_bucket,
+    video_frames,
+    video_latents,
+)
+from torch.nn import functional
+
+POSITIONS = torch.arange(6.0).view(2, 3)
+
+
+def motion(frames=5):
+    """Tokens of 2 joints that tell their frame."""
+    tokens = torch.arange(frames).repeat_interleave(2)[:, None] + torch.tensor([0.0, 0.1, 0.2])
+    return MotionCondition(tokens=tokens, positions=POSITIONS, frames=frames)
+
+
+def video(frames=5, **given):
+    """Latents that tell their frame."""
+    reference = torch.arange(float(frames)).view(1, -1, 1, 1).expand(4, -1, 2, 3)
+    return VideoCondition(motion=motion(frames), reference=reference, **given)
+
+
+def frames_of(condition):
+    return condition.reference[0, :, 0, 0].tolist()
+
+
+# --- windows ---
+
+
+def test_a_window_takes_tokens_of_its_frames_in_order():
+    window = motion().window([3, 1])
+    assert window.tokens[:, 0].tolist() == [3, 3, 1, 1] and window.frames == 2 and window.positions is POSITIONS
+    assert motion().without_motion().window([3, 1]).tokens is None
+
+
+def test_the_whole_window_is_the_whole():
+    for condition in (video(), video(known=2, pinned=True), video(carried=torch.ones(4, 2, 2, 3))):
+        whole = condition.window(range(5))
+        assert torch.equal(whole.reference, condition.reference) and torch.equal(whole.motion.tokens, condition.motion.tokens)
+        assert (whole.known, whole.pinned) == (condition.known, condition.pinned)
+        assert whole.carried is None if condition.carried is None else torch.equal(whole.carried, condition.carried)
+
+
+def test_a_still_reference_starts_anew_in_every_window():
+    assert frames_of(video().window([2, 3, 4])) == [0, 1, 2]
+    assert frames_of(video(known=1).window([2, 3, 4])) == [2, 3, 4]
+
+
+def test_a_window_longer_than_its_still_reference_holds_it():
+    assert frames_of(video().window([3, 4, 4, 4, 4, 4, 4])) == [0, 1, 2, 3, 4, 4, 4]
+
+
+@pytest.mark.parametrize(("indices", "known"), [([0, 1, 2, 3], 3), ([0, 1], 2), ([0, 2, 3], 1), ([1, 2, 3], 0), ([2, 3], 0)])
+def test_known_frames_of_a_window_are_those_that_lead_it(indices, known):
+    assert video(known=3).window(indices).known == known
+
+
+@pytest.mark.parametrize("indices", [[], [5], [-1]])
+def test_windows_of_frames_that_do_not_exist_are_refused(indices):
+    with pytest.raises(ValueError, match="of 5 latent frames"):
+        video().window(indices)
+
+
+def test_what_stands_again_after_every_step():
+    assert video().put_back is None and video(known=2).put_back is None and video(pinned=True).put_back is None
+    assert video(known=2, pinned=True).put_back[0, :, 0, 0].tolist() == [0, 1]
+    carried = torch.full((4, 3, 2, 3), 7.0)
+    assert video(carried=carried).put_back is carried
+    assert video(carried=carried).window([0, 1]).put_back.shape[1] == 2
+    assert video(carried=carried).window([1, 2]).put_back is None
+
+
+@pytest.mark.parametrize("carried", [torch.zeros(4, 6, 2, 3), torch.zeros(3, 1, 2, 3), torch.zeros(4, 1, 3, 3)])
+def test_carried_latents_that_do_not_fit_are_refused(carried):
+    with pytest.raises(ValueError, match=r"carried|carry"):
+        video(carried=carried)
+
+
+def test_lengths_that_differ_are_refused():
+    with pytest.raises(ValueError, match="4 latent frames of the reference, 5 of the motion"):
+        VideoCondition(motion=motion(), reference=torch.zeros(4, 4, 2, 3))
+    with pytest.raises(ValueError, match="10 tokens for 4 latent frames of 2 joints"):
+        MotionCondition(tokens=motion().tokens, positions=POSITIONS, frames=4)
+    with pytest.raises(ValueError, match="known"):
+        video(known=6)
+
+
+def test_strength_acts_in_its_part_of_the_schedule():
+    assert [Strength(0.5, 0.2, 0.6).at(point) for point in (0, 0.19, 0.2, 0.4, 0.6, 0.61, 1)] == [0, 0, 0.5, 0.5, 0.5, 0, 0]
+    for bad in ((float("nan"), 0, 1), (1, 0.5, 0.4), (1, -0.1, 1), (1, 0, 1.1)):
+        with pytest.raises(ValueError, match="expected"):
+            Strength(*bad)
+
+
+# --- the mask of the known frames ---
+
+
+def released_mask(frames, known, height, width):
+    """The release's way for a video of `frames` frames with the first one known: four frames to a latent one, then scaled down trilinearly."""
+    unknown = torch.ones(1, 1, frames, 8 * height, 8 * width)
+    unknown[:, :, 0] = 0
+    grouped = torch.cat([unknown[:, :, :1].repeat(1, 1, 4, 1, 1), unknown[:, :, 1:]], 2).view(1, -1, 4, 8 * height, 8 * width)
+    given = 1 - grouped.transpose(1, 2)  # (1, 4, F, H, W)
+    first = functional.interpolate(given[:, :, :1], (1, height, width), mode="trilinear", align_corners=False)
+    rest = functional.interpolate(given[:, :, 1:], (given.shape[2] - 1, height, width), mode="trilinear", align_corners=False)
+    mask = torch.cat([first, rest], 2)
+    mask[:, :, : (known - 1) // 4 + 1] = 1  # of the next clip, whose first frames are known
+    return mask[0]
+
+
+@pytest.mark.parametrize(("known", "latents"), [(1, 1), (5, 2), (9, 3), (45, 12)])
+def test_the_mask_equals_the_released_construction(known, latents):
+    condition = VideoCondition(motion=motion(13), reference=torch.zeros(16, 13, 4, 6), known=latents)
+    assert torch.equal(known_mask(condition), released_mask(49, known, 4, 6))
+
+
+def test_a_mask_without_known_frames_is_empty():
+    assert known_mask(video()).shape == (4, 5, 2, 3) and not known_mask(video()).any()
+    assert known_mask(video(known=5)).all()
+
+
+@pytest.mark.parametrize(("name", "known"), [("cfg", 1), ("nocfg", 1), ("nocfg_next_clip", 2)])
+def test_reference_mask(reference, name, known):
+    from safetensors.torch import load_file
+
+    given = load_file(reference("goldens", "pipeline_17b_tiny.safetensors"))[f"mid.{name}.y"]
+    condition = VideoCondition(motion=motion(3), reference=given[0, 4:], known=known)
+    for row in given:
+        assert torch.equal(known_mask(condition), row[:4])
+
+
+# --- lengths ---
+
+
+@pytest.mark.parametrize("fit", ["refuse", "pad", "trim"])
+def test_a_motion_that_fits_is_left_as_it_is(fit):
+    one = motion()
+    assert fit_frames(one, 5, fit) is one
+
+
+def test_padding_holds_the_last_frame_and_trimming_drops_the_end():
+    assert fit_frames(motion(), 8, "pad").tokens[::2, 0].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
+    assert torch.equal(fit_frames(motion(), 3, "trim").tokens, motion().tokens[:6])
+    assert torch.equal(fit_frames(fit_frames(motion(), 9, "pad"), 5, "trim").tokens, motion().tokens)
+    assert fit_frames(motion().without_motion(), 8, "pad").frames == 8
+
+
+@pytest.mark.parametrize(("frames", "fit", "remedy"), [(8, "refuse", "pad"), (8, "trim", "pad"), (3, "refuse", "trim"), (3, "pad", "trim")])
+def test_a_motion_of_another_length_is_refused_with_both_numbers_and_the_fix(frames, fit, remedy):
+    message = (
+        f"motion has 5 latent frames, the video {frames} \\({4 * frames - 3} frames\\).*make the video 17 frames long.*fit to {remedy}"
+    )
+    with pytest.raises(ValueError, match=message):
+        fit_frames(motion(), frames, fit)
+
+
+def test_an_unknown_fit_is_refused():
+    with pytest.raises(ValueError, match="refuse, pad, trim"):
+        fit_frames(motion(), 5, "stretch")
+
+
+def test_frames_and_latents_of_a_video_are_inverse():
+    assert [video_frames(latents) for latents in (1, 2, 13, 23)] == [1, 5, 49, 89]
+    assert all(video_latents(video_frames(latents)) == latents for latents in range(1, 40))
+
+
+@pytest.mark.parametrize(("frames", "near"), [(0, "1 or 5"), (2, "1 or 5"), (48, "45 or 49"), (52, "49 or 53")])
+def test_lengths_that_no_vae_encodes_are_refused_with_the_nearest(frames, near):
+    with pytest.raises(ValueError, match=f"video of {frames} frames.*use {near}"):
+        video_latents(frames)
+
+
+def test_held_latents_go_on_with_the_last():
+    latents = video().reference
+    assert hold(latents, 7)[0, :, 0, 0].tolist() == [0, 1, 2, 3, 4, 4, 4]
+    assert torch.equal(hold(latents, 3), latents[:, :3]) and torch.equal(hold(latents, 5), latents)
+
+
+# --- sizes ---
+
+
+def test_sizes_of_whole_tokens_are_taken():
+    for width, height in [(512, 512), (16, 1024), *((width, height) for height, width in BUCKETS.values())]:
+        check_size(width, height)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "message"),
+    [
+        (500, 512, "width 500: expected multiples of 16: use width 496 or 512"),
+        (512, 15, "height 15: expected multiples of 16: use height 16"),
+        (0, 513, "width 0 and height 513.*use width 16, height 512 or 528"),
+        (-16, 512, "width -16.*use width 16"),
+    ],
+)
+def test_other_sizes_are_refused_with_the_nearest(width, height, message):
+    with pytest.raises(ValueError, match=message):
+        check_size(width, height)
+
+
+def test_buckets_are_in_order_and_about_what_their_labels_say():
+    assert len(BUCKETS) == 40 and list(BUCKETS) == sorted(BUCKETS)
+    for ratio, (height, width) in BUCKETS.items():
+        assert height % 32 == width % 32 == 0 and 256 <= height <= 1024 and 256 <= width <= 1024
+        assert abs(height / width - ratio) < 0.03 * ratio
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "bucket"),
+    [(1000, 1000, (512, 512)), (1080, 604, (672, 384)), (1024, 768, (576, 448)), (1, 100, (256, 1024)), (100, 1, (1024, 256))],
+)
+def test_the_bucket_of_nearest_proportion(height, width, bucket):
+    assert nearest_bucket(height, width) == bucket
+
+
+@pytest.mark.parametrize("bucket", BUCKETS.values())
+def test_a_bucket_is_near_to_its_own_size(bucket):
+    height, width = nearest_bucket(*bucket)
+    assert abs(height / width - bucket[0] / bucket[1]) < 0.03 * bucket[0] / bucket[1]
+
+
+def test_pictures_without_size_are_refused():
+    with pytest.raises(ValueError, match="picture of 0 x 10"):
+        nearest_bucket(10, 0)
