@@ -1,0 +1,1 @@
+"""People in frames: estimators behind one protocol, streaming extraction, shots, curation."""
