@@ -7,6 +7,7 @@ motion, text and image, and the tables of the rotations, are made anew at every 
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -84,6 +85,11 @@ def print_step(case: Case, name: Sequence, repeat: int) -> None:
     print(f"  {seconds[0] / seconds[1]:.2f} x as fast; largest difference {gap:.1e} of {height:.1f}")
 
 
+def preferring(best: SDPBackend | None):
+    """A context in which attention takes this implementation where it can, and another where not."""
+    return sdpa_kernel([best, *(other for other in BACKENDS if other is not best)], set_priority=True) if best else nullcontext()
+
+
 def print_backends(case: Case, repeat: int) -> SDPBackend | None:
     """Time of the self-attention of one row in each implementation that torch has here; the best."""
     model, device = case.model, case.latents.device
@@ -104,7 +110,7 @@ def print_backends(case: Case, repeat: int) -> SDPBackend | None:
         return None
     best = min(found, key=found.get)
     if device.type == "cuda":
-        with sdpa_kernel(best):
+        with preferring(best):
             whole = finished(case.kept, device)
             whole()
             print(f"  best: {best.name.lower()}; a step with it alone {best_seconds(whole, repeat):.4f} s")
@@ -173,7 +179,7 @@ def compare(model: str, size: str, device: torch.device, options: argparse.Names
     if "step" in parts:
         print_step(case, (model, size, options.grid), options.repeat)
     best = print_backends(case, options.repeat) if "backends" in parts else None
-    with sdpa_kernel([best] if best else list(BACKENDS)):
+    with preferring(best):
         if "compile" in parts:
             print_compiled(case, options.repeat)
         if "options" in parts:
