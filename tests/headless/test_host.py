@@ -1,5 +1,14 @@
+import inspect
+
 import pytest
 from motion4d.headless.host import HeadlessHost
+from motion4d.nodes.host import Host
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Host) if not name.startswith("_")])
+def test_the_door_is_kept_as_it_is_promised(name):
+    asked, kept = (inspect.signature(getattr(one, name)).parameters.values() for one in (Host, HeadlessHost))
+    assert [(one.name, one.kind, one.default) for one in asked] == [(one.name, one.kind, one.default) for one in kept]
 
 
 def test_files_are_found_in_every_input_folder_and_the_first_one_wins(tmp_path):
