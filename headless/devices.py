@@ -12,7 +12,7 @@ _SCALE = SCALE.removeprefix(".")  # of an fp8 weight; stays as it is
 
 
 def computing_dtype(module: nn.Module, device: torch.device) -> torch.dtype:
-    """What a model computes in: the dtype of its weights; where they are fp8, bfloat16, and float32 on the CPU, which is no slower there."""
+    """What a model computes in: the dtype of its weights; where they are fp8, bfloat16, and float32 on the CPU."""
     dtypes = [tensor.dtype for tensor in module.parameters() if tensor.is_floating_point()]
     if any(dtype in FP8 for dtype in dtypes):
         return torch.float32 if device.type == "cpu" else torch.bfloat16
