@@ -5,7 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from motion4d.headless import EXAMPLES, cli
+import torch
+from motion4d.core.checkpoints import read_checkpoint, read_metadata
+from motion4d.core.models import load_mvdit_7b
+from motion4d.core.specs import load_spec
+from motion4d.core.tiny_models import TINY_7B, tiny_checkpoint
+from motion4d.headless import EXAMPLES, cli, tiny_models
+from motion4d.headless.requirements import Model
 from motion4d.nodes import host as door
 
 
@@ -169,6 +175,48 @@ def test_tiny_models_let_the_examples_run_and_never_replace_a_file(capsys, monke
     before = Path("tiny", "motion_tokenizers", "4DMoT", "mp_rank_00_model_states.pt").read_bytes()
     assert run(capsys, "tiny-models", "tiny")[0] == 1
     assert Path("tiny", "motion_tokenizers", "4DMoT", "mp_rank_00_model_states.pt").read_bytes() == before
+
+
+def test_tiny_models_are_written_in_the_form_of_the_file_that_an_example_names(monkeypatch, tmp_path):
+    model = Model(spec="mvdit_7b", folder="diffusion_models", file="deep/part-00002-of-00003.safetensors")
+    monkeypatch.setattr(tiny_models, "example_models", lambda: [model, Model(spec="4dmot", folder="motion_tokenizers", file="tokens.pt")])
+    paths = tiny_models.write_tiny_models(tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
+        *(f"diffusion_models/deep/part-0000{number}-of-00003.safetensors" for number in (1, 2, 3)),
+        "motion_tokenizers/tokens.pt",
+    ]
+    assert load_mvdit_7b(paths[1]).config == TINY_7B
+    assert read_metadata(paths[0])["motion4d.spec"] == "mvdit_7b"
+    assert set(torch.load(paths[3], weights_only=True)) == {"module"}
+    with pytest.raises(ValueError, match=r"part-00001-of-00003\.safetensors exists"):
+        tiny_models.write_tiny_models(tmp_path)
+
+
+def test_a_checkpoint_is_converted(capsys, tmp_path):
+    state = tiny_checkpoint(load_spec("mvdit_17b"))
+    torch.save({"module": state}, tmp_path / "mp_rank_00_model_states.pt")
+    target = tmp_path / "deep" / "adapter.safetensors"
+    arguments = "convert", tmp_path / "mp_rank_00_model_states.pt", target, "--adapter-only", "--precision", "bfloat16"
+    status, lines, told = run(capsys, *arguments)
+    assert (status, lines) == (0, [str(target)]), told
+    found = read_checkpoint(target)
+    assert len(found) == 24 and all(torch.equal(value, state[key].bfloat16()) for key, value in found.items())
+    status, lines, told = run(capsys, *arguments)
+    assert (status, lines) == (1, []) and "exists" in told and "Traceback" not in told
+
+
+def test_a_conversion_that_cannot_be_is_told(capsys, tmp_path):
+    (tmp_path / "broken.pt").write_bytes(b"nothing")
+    cases = {
+        (tmp_path / "absent.pt", "a.safetensors"): (2, "there is no file"),
+        (tmp_path / "broken.pt", "a.safetensors"): (1, "broken.pt cannot be read"),
+        (tmp_path / "broken.pt", "a.safetensors", "--precision", "int4"): (2, "expected one of as stored"),
+        (tmp_path / "broken.pt",): (2, "OUTPUT.safetensors"),
+    }
+    for arguments, (expected, message) in cases.items():
+        status, lines, told = run(capsys, "convert", *arguments)
+        assert (status, lines) == (expected, []) and message in told and "Traceback" not in told
+    assert not Path("a.safetensors").exists()
 
 
 def test_a_requirement_of_an_absent_node_is_told(capsys, flow):
