@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,6 +9,7 @@ from ..geometry.ik import solve_rotations
 from ..geometry.kinematics import forward
 from ..geometry.similarity import HALF_TURN, transformed
 from ..types import Animation, Frame, Motion, Skeleton
+from .gaps import fill_gaps
 from .measurements import bone_lengths
 
 _FLOOR_QUANTILE = 0.05  # of the lowest joint over time: a single frame that dips does not move the floor
@@ -70,37 +70,6 @@ def measured_skeleton(motion: Motion) -> Skeleton:
     return replace(motion.skeleton, rest=rest)
 
 
-def fill_missing(motion: Motion) -> Motion:
-    """The motion with gaps of a joint bridged by straight lines in time and held at its ends; a joint that is never seen stays missing.
-
-    Filled joints get confidence 1; a note says in which frames they are. On the CPU.
-    """
-    motion = motion.cpu()
-    seen = motion.seen.numpy()
-    gaps = ~seen & seen.any(0)
-    if not gaps.any():
-        return motion
-    joints, frames = motion.joints.numpy().copy(), np.arange(motion.frames)
-    for joint in np.flatnonzero(gaps.any(0)):
-        known, gap = seen[:, joint], gaps[:, joint]
-        for axis in range(3):
-            joints[gap, joint, axis] = np.interp(frames[gap], frames[known], joints[known, joint, axis])
-    confidence = motion.confidence.masked_fill(torch.from_numpy(gaps), 1.0)
-    note = f"{gaps.sum()} joint positions bridged in frames {_ranges(np.flatnonzero(gaps.any(1)).tolist())}"
-    return replace(motion, joints=torch.from_numpy(joints), confidence=confidence, notes=(*motion.notes, note))
-
-
-def _ranges(numbers: list[int]) -> str:
-    """Ascending whole numbers in words: 3-5, 9."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
-
-
 def animation_of(motion: Motion) -> Animation:
     """The motion as rotations of a rest skeleton in world axes, for files that hold animations.
 
@@ -118,6 +87,6 @@ def animation_of(motion: Motion) -> Animation:
         animation = Animation(rotations=motion.rotations, translation=motion.translation, fps=motion.fps, rig=motion.skeleton)
         residual = (forward(animation).joints.to(motion.joints) - motion.joints).norm(dim=-1)
     else:
-        animation = solve_rotations(fill_missing(motion), measured_skeleton(motion))
+        animation = solve_rotations(fill_gaps(motion), measured_skeleton(motion))
         residual = animation.residual
     return replace(animation, residual=torch.where(motion.seen, residual, torch.nan))

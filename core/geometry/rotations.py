@@ -23,6 +23,25 @@ def rotvec_to_matrix(rotvec: Tensor) -> Tensor:
     return identity + sine * generator + cosine * (generator @ generator)
 
 
+def matrix_to_rotvec(matrix: Tensor) -> Tensor:
+    """Inverse of `rotvec_to_matrix`: (..., 3, 3) to rotation vectors (..., 3) of 0 to pi radians.
+
+    Up to a right angle the axis is read from the antisymmetric part, beyond it from the symmetric part, which does not vanish at pi.
+    """
+    antisymmetric = (matrix - matrix.mT) / 2
+    vector = torch.stack([antisymmetric[..., 2, 1], antisymmetric[..., 0, 2], antisymmetric[..., 1, 0]], -1)
+    sine, cosine = vector.norm(dim=-1, keepdim=True), (matrix.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True) - 1) / 2
+    angle = torch.atan2(sine, cosine)
+    small = sine < 1e-12
+    near = vector * torch.where(small, 1.0, angle / sine.clamp(min=1e-12))
+    identity = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+    outer = (matrix + matrix.mT) / 2 - cosine[..., None] * identity  # (1 - cos) axis axis^T
+    largest = outer.diagonal(dim1=-2, dim2=-1).argmax(-1)[..., None, None].expand(*outer.shape[:-2], 1, 3)
+    axis = torch.nn.functional.normalize(outer.gather(-2, largest)[..., 0, :], dim=-1)
+    axis = torch.where((axis * vector).sum(-1, keepdim=True) < 0, -axis, axis)
+    return torch.where(cosine >= 0, near, axis * angle)
+
+
 def align_vectors(source: Tensor, target: Tensor) -> Tensor:
     """Smallest rotation that turns the direction of `source` (..., 3) onto that of `target` (..., 3), also when they are opposite.
 

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ...core.body.animation import fill_missing
+from ...core.body.gaps import fill_gaps as bridge
 from ...core.body.normalisation import apply_placement, fit_placement, placement_report
 from .. import sockets
 
@@ -26,7 +26,7 @@ class FitMotionToTokenizer(io.ComfyNode):
                 io.Boolean.Input(
                     "fill_gaps",
                     default=True,
-                    tooltip="Bridge missing joints by straight lines in time, as tokens need every joint; the report tells which.",
+                    tooltip="Bridge missing joints in time, as tokens need every joint; the report tells which.",
                 ),
             ],
             outputs=[
@@ -42,6 +42,6 @@ class FitMotionToTokenizer(io.ComfyNode):
     @classmethod
     def execute(cls, motion, tokenizer, fit_stature, fill_gaps):
         placement = fit_placement(motion, tokenizer.statistics, stature=fit_stature)
-        placed = apply_placement(fill_missing(motion) if fill_gaps else motion, placement)
+        placed = apply_placement(bridge(motion) if fill_gaps else motion, placement)
         report = "\n".join([placement_report(placed, tokenizer.statistics).text(), *placed.notes])
         return io.NodeOutput(placed, placement, report, ui=ui.PreviewText(report))

@@ -9,6 +9,7 @@ from motion4d.core.geometry.rotations import (
     cross_matrix,
     euler_to_matrix,
     matrix_to_euler,
+    matrix_to_rotvec,
     nearest_rotation,
     rotvec_to_matrix,
 )
@@ -148,3 +149,13 @@ def test_euler_order_names_the_turns_from_the_outermost():
     angles = double(0.2, -0.4, 0.9)
     z, x, y = (rotvec_to_matrix(angle * double(*axis)) for angle, axis in zip(angles, ((0, 0, 1), (1, 0, 0), (0, 1, 0)), strict=True))
     assert torch.allclose(euler_to_matrix(angles, "ZXY"), z @ x @ y, atol=1e-15)
+
+
+def test_rotation_vectors_come_back_up_to_a_half_turn(generator):
+    direction = torch.nn.functional.normalize(torch.randn(500, 3, generator=generator, dtype=torch.float64), dim=-1)
+    rotvec = direction * torch.linspace(0, math.pi - 1e-6, 500, dtype=torch.float64)[:, None]
+    assert torch.allclose(matrix_to_rotvec(rotvec_to_matrix(rotvec)), rotvec, atol=1e-9)
+    assert torch.allclose(matrix_to_rotvec(rotvec_to_matrix(rotvec.float())), rotvec.float(), atol=2e-6)
+    half_turns = torch.diag_embed(2 * torch.eye(3) - 1)
+    assert torch.allclose(matrix_to_rotvec(half_turns).abs(), math.pi * torch.eye(3))
+    assert torch.equal(matrix_to_rotvec(torch.eye(3)), torch.zeros(3))
