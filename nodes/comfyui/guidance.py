@@ -44,5 +44,7 @@ class MotionGuider(CFGGuider):
         return cfg_function(self.inner_model, guided, guided, 1.0, x, timestep, **given)
 
     def _wanted(self, sigma: Tensor, model_options: dict[str, Any]) -> tuple[bool, bool, bool]:
-        options = model_options.get("transformer_options", {})
-        return self.guidance.needs(progress_of(options, self.inner_model, sigma))
+        start, end = self.guidance.start, self.guidance.end
+        if start == 0 and end == 1:
+            return self.guidance.needs(start)
+        return self.guidance.needs(progress_of(model_options.get("transformer_options", {}), self.inner_model, sigma))

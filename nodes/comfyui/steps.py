@@ -39,9 +39,10 @@ def step_of(
         options: transformer_options. sigma: (B,), the same for all rows.
         weights: None where they may change between two calls (hooks on the conditioning): then nothing is kept.
     """
-    progress = progress_of(options, model, sigma)
-    strength = options.get(STRENGTH, Strength()).at(progress)
-    return Step(rows, strength, options.get(OBSERVE), None if weights is None else kept, weights)
+    strength = options.get(STRENGTH, Strength())
+    whole = strength.start == 0 and strength.end == 1  # then there is nothing to ask the schedule, which is on the device
+    factor = strength.value if whole else strength.at(progress_of(options, model, sigma))
+    return Step(rows, factor, options.get(OBSERVE), None if weights is None else kept, weights)
 
 
 def progress_of(options: dict[str, Any], model: Any, sigma: Tensor) -> float:

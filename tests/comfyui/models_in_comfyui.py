@@ -86,13 +86,13 @@ def message(call) -> str:
 class Scene:
     """What a video is made under, for both hosts. known: 0 for 7B, 1 for 17B."""
 
-    def __init__(self, kind: str, frames: int = FRAMES, **options):
+    def __init__(self, kind: str, frames: int = FRAMES, videos: int = 1, **options):
         numbers = torch.Generator().manual_seed(frames)
 
         def randn(*shape):
             return torch.randn(shape, generator=numbers)
 
-        self.kind, self.latents = kind, torch.zeros(1, 16, frames, SIDE, SIDE)
+        self.kind, self.latents = kind, torch.zeros(videos, 16, frames, SIDE, SIDE)
         self.motion = MotionCondition(tokens=randn(frames * 24, 64), positions=POSITIONS, frames=frames)
         reference = randn(16, frames, SIDE, SIDE)
         self.condition = VideoCondition(motion=self.motion, reference=reference, known=int(kind == "mvdit_17b"), **options)
@@ -168,6 +168,8 @@ def hosts_agree():
         "7b_dpm": (small, Guidance(3.0), {"recipe": "7B DPM"}),
         "7b_ddim": (small, Guidance(3.0), {"recipe": "7B DDIM"}),
         "7b_carried": (carried, Guidance(3.0), {"recipe": "7B DDIM"}),
+        "7b_two_videos": (Scene("mvdit_7b", videos=2), Guidance(3.0), {"recipe": "7B DDIM"}),
+        "17b_two_videos": (Scene("mvdit_17b", videos=2), Guidance(6.0), {"recipe": "17B"}),
         "7b_windows": (long_small, Guidance(3.0), {"recipe": "7B DPM", "windows": plan}),
         "7b_cfg_0": (small, Guidance(0.0), {"recipe": "7B DDIM"}),
         "17b": (wan, Guidance(6.0), {"recipe": "17B"}),
@@ -240,7 +242,30 @@ def loras_are_seen():
         recipe = RECIPES["7B DDIM" if kind == "mvdit_7b" else "17B"].with_steps(STEPS)
         headless = THERE.sample(THERE.guider(merged, *scene.ours, Guidance()), scene.latents, recipe, seed=SEED)
         found[f"{kind}_as_headless"] = difference(here(scene, recipe=recipe.name, patcher=one), headless)
-    return found
+    return found | {"hooked": hooked(tensors_of_7b())}
+
+
+def tensors_of_7b() -> dict:
+    """A LoRA that changes the keys of the motion."""
+    return lora("mvdit_7b", ["transformer_blocks.0.attn0.to_k", "transformer_blocks.1.attn0.to_v"])
+
+
+def hooked(tensors: dict) -> float:
+    """A LoRA that hangs on the positive alone, and changes the weights between two calls, against one on the whole model."""
+    import comfy.hooks
+
+    scene, guidance = Scene("mvdit_7b"), Guidance(3.0)
+    hooks = comfy.hooks.create_hook_lora(lora=dict(tensors), strength_model=1.0, strength_clip=0.0)
+    positive = comfy.hooks.set_hooks_for_conditioning(scene.positive, hooks)
+    patched, _ = comfy.sd.load_lora_for_models(model("mvdit_7b"), None, dict(tensors), 1.0, 0)
+    both = HERE.sample(
+        HERE.guider(model("mvdit_7b"), positive, scene.negative, guidance), scene.latents, RECIPES["7B DDIM"].with_steps(1), seed=SEED
+    )
+    one, other = (
+        HERE.sample(HERE.guider(patcher, conditioning, None, Guidance()), scene.latents, RECIPES["7B DDIM"].with_steps(1), seed=SEED)
+        for patcher, conditioning in ((patched, scene.positive), (model("mvdit_7b"), scene.negative))
+    )
+    return difference(both, other + guidance.scale * (one - other))
 
 
 @case

@@ -58,6 +58,7 @@ def test_loras_are_seen(found):
         assert found[f"{kind}_changes"] > 0.05 and found[f"{kind}_by_its_strength"] > 0.05
         assert found[f"{kind}_comes_back"] and found[f"{kind}_leaves_the_model"]
         assert found[f"{kind}_as_headless"] < SAME
+    assert found["hooked"] < SAME
 
 
 def test_one_branch_without_guidance(found):
