@@ -9,6 +9,7 @@ from .loaders.side_models import LoadImageEncoder, LoadTextEncoder, LoadVideoVAE
 from .loaders.tokenizer import LoadMotionTokenizer
 from .loaders.video_models import LoadMotionAdapter, LoadMVDiT
 from .motion.cameras import PlaceOrbitCameras, TakeCameraFromView
+from .motion.cleaning import CleanMotion
 from .motion.cutting import CutMotion
 from .motion.demo import MakeDemoMotion
 from .motion.files import PreviewMotion, SaveMotion
@@ -26,6 +27,7 @@ NODES = [
     MakeDemoMotion,
     LoadMotion,
     CutMotion,
+    CleanMotion,
     LoadMotionTokenizer,
     FitMotionToTokenizer,
     EncodeMotionTokens,

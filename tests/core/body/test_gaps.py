@@ -145,4 +145,4 @@ def test_a_real_dance_with_holes_is_bridged_to_centimetres(reference):
     lost = [frame for start in range(20, 290, 30) for frame in range(start, start + 3)]
     filled = fill_gaps(holed(motion, lost), limit_seconds=0.5)
     error = (filled.joints - motion.joints)[lost].norm(dim=-1)
-    assert filled.seen.all() and error.mean() < 0.04 and error.median() < 0.015
+    assert filled.seen.all() and error.mean() < 0.04 and error.median() < 0.02
