@@ -1,12 +1,11 @@
-"""VAE of the video models: ComfyUI's own where it has one for the file, else core's behind ComfyUI's interface; and what nodes do with them."""
+"""VAE of the video models: of Wan2.1 ComfyUI's own, of CogVideoX core's behind ComfyUI's interface; and what nodes do with them."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import comfy.ldm
 import comfy.sd
 import torch
 from comfy import model_management, model_patcher
@@ -23,30 +22,18 @@ _PIECE = 12  # frames that CogVideoX decodes at a time, at most
 
 
 def load_video_vae(path: Path) -> Any:
-    """See `Host.load_video_vae`. ComfyUI knows Wan2.1's at any width, and CogVideoX's from 0.21 on at full size; it cuts clips in another
-    way than the release, which the group norms of CogVideoX see."""
+    """See `Host.load_video_vae`. Wan2.1's is ComfyUI's own, at any width. CogVideoX's is not: what ComfyUI has of it cuts clips in another way
+    than the release, which its group norms see (with random weights 3 to 10 % rms in decoded frames)."""
     state, kind = read(path, "cogvideox_vae", "wan_vae")
     if kind == "wan_vae":
         with torch.device("meta"):
             expected = WanVAE(WanVAEConfig.of(state)).state_dict()
         check_state(expected, state, str(path), f"expected the tensors of {KINDS[kind]}")
         return comfy.sd.VAE(sd=state)
-    if _knows_cogvideox(state):
-        return comfy.sd.VAE(sd=state)
     try:
         return CogVideoX(load_cogvideox_vae(state))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def _knows_cogvideox(state: Mapping[str, Tensor]) -> bool:
-    try:
-        from comfy.ldm.cogvideo.vae import AutoencoderKLCogVideoX
-    except ImportError:
-        return False
-    with torch.device("meta"):
-        theirs = AutoencoderKLCogVideoX().state_dict()
-    return {key: value.shape for key, value in theirs.items()} == {key: value.shape for key, value in state.items()}
 
 
 class CogVideoX(comfy.sd.VAE):

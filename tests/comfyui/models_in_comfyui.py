@@ -42,7 +42,7 @@ from motion4d.core.specs import load_spec
 from motion4d.core.tiny_models import tiny_checkpoint, tiny_metadata
 from motion4d.headless.conditioning import conditioned
 from motion4d.headless.host import HeadlessHost
-from motion4d.nodes.comfyui import cogvideox_model, video_vae
+from motion4d.nodes.comfyui import cogvideox_model
 from motion4d.nodes.comfyui.wan_motion import patch_of
 from motion4d.nodes.host import current
 from safetensors.torch import load_file, save_file
@@ -456,21 +456,6 @@ def original_layouts():
     texts = [HERE.load_text_encoder(path) for path in (WORK / "original" / "text.pth", file_of("umt5_xxl"))]
     texts = [one.encode_from_tokens_scheduled(one.tokenize(words))[0][0] for one in texts]
     return {"text": difference(*texts), "image": difference(*(one.penultimate_hidden_states for one in images))}
-
-
-@case
-def full_size_cogvideox_is_comfyuis():
-    try:
-        from comfy.ldm.cogvideo.vae import AutoencoderKLCogVideoX
-    except ImportError:
-        return {"known": False}
-    with torch.device("meta"):
-        shapes = AutoencoderKLCogVideoX().state_dict()
-    return {
-        "known": True,
-        "full": video_vae._knows_cogvideox(shapes),
-        "tiny": video_vae._knows_cogvideox(load_file(file_of("cogvideox_vae"))),
-    }
 
 
 @case

@@ -100,10 +100,6 @@ def test_original_layouts(found):
     assert found == {"text": 0.0, "image": 0.0}
 
 
-def test_full_size_cogvideox_is_comfyuis(found):
-    assert found in ({"known": True, "full": True, "tiny": False}, {"known": False})
-
-
 def test_attention_maps(found):
     assert found["mvdit_7b_shape"] == [1, 24, 13, 2, 2] and found["mvdit_17b_shape"] == [2, 24, 13, 2, 2]
     for kind in ("mvdit_7b", "mvdit_17b"):
