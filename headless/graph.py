@@ -121,7 +121,8 @@ def sockets(inputs: Mapping[str, dict], given: Mapping[str, Any]) -> Sockets:
 
 def _unfold(found: Sockets, groups: Mapping[str, dict], given: Mapping[str, Any], prefix: str) -> None:
     for group, entries in groups.items():
-        for name, (kind, options) in entries.items():
+        for name, entry in entries.items():
+            kind, options = entry[0], entry[1] if len(entry) > 1 else {}  # nodes of the older kind may leave the options out
             full = prefix + name
             if kind == "COMFY_DYNAMICCOMBO_V3":
                 if full not in given and (prefix or group == "optional"):

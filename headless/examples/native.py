@@ -10,7 +10,7 @@ from .mvdit import condition, decoded, models_7b, motion_part, prompts, results,
 _NOTE = ((-420, 80), (380, 420))
 _ADAPTED = (
     "needs Wan2.1 image to video (any file that ComfyUI reads), the motion adapter, the VAE, text and image encoders of Wan2.1 and the 4DMoT tokenizer; "
-    "licences and consent are in the help of *Load Motion Adapter*."
+    "licences and consent are in the help of *Load Motion Adapter*. *Load CLIP* (type wan) and *Load CLIP Vision* do as well for the encoders."
 )
 
 
@@ -81,7 +81,7 @@ def mvdit_17b_fast(infos: Mapping[str, Any]) -> Workflow:
 
 
 def _adapted(flow: Workflow, *, lora: bool = False) -> dict[str, Any]:
-    """ComfyUI's loaders, the motion adapter on its model, and the conditioning."""
+    """A model and a VAE from ComfyUI's loaders, the motion adapter on that, and the conditioning."""
     made = motion_part(flow)
     flow.add("14", "UNETLoader", "Wan2.1 image to video", (1140, 80), **loader("wan_i2v_14b", input="unet_name"))
     model, last = flow.out("14", "MODEL"), "14"
@@ -93,10 +93,10 @@ def _adapted(flow: Workflow, *, lora: bool = False) -> dict[str, Any]:
     flow.add("29", "Motion4D_LoadMotionAdapter", "Motion adapter", flow.below(last), **loader("mvdit_17b_adapter"))
     flow.add("16", "Motion4D_ApplyMotionAttention", "Motion onto it", flow.below("29"), model=model, adapter=flow.out("29", "adapter"))
     flow.add("15", "VAELoader", "VAE", flow.below("16"), **loader("wan_vae", input="vae_name"))
-    flow.add("30", "CLIPLoader", "Text encoder", flow.below("15"), type="wan", **loader("umt5_xxl", input="clip_name"))
-    flow.add("31", "CLIPVisionLoader", "Image encoder", flow.below("30"), **loader("clip_vision_h", input="clip_name"))
-    prompts(flow, flow.out("30", "CLIP"), flow.below("31"))
+    flow.add("30", "Motion4D_LoadTextEncoder", "Text encoder", flow.below("15"), **loader("umt5_xxl"))
+    flow.add("31", "Motion4D_LoadImageEncoder", "Image encoder", flow.below("30"), **loader("clip_vision_h"))
+    prompts(flow, flow.out("30", "clip"), flow.below("31"))
     flow.frame("Models and text", "14", "15", "16", "29", "30", "31", "32", "33", *(["34"] if lora else []))
-    given = {"model": flow.out("16", "model"), "vae": flow.out("15", "VAE"), "clip_vision": flow.out("31", "CLIP_VISION")}
+    given = {"model": flow.out("16", "model"), "vae": flow.out("15", "VAE"), "clip_vision": flow.out("31", "clip_vision")}
     condition(flow, **made, **text(flow), **given)
     return made

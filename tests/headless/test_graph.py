@@ -189,3 +189,9 @@ def test_numbers_are_finite_and_switches_are_true_or_false(prompt, nodes, kind, 
     assert [problem.kind for problem in validate(prompt(n1=("Taking", {"one": value})), everything)] == ["invalid_input_type"]
     good = prompt(n1=("Taking", {"one": "false" if kind == "Boolean" else "2"}))
     assert validate(good, everything) == [] and good["1"]["inputs"]["one"] in (False, 2.0)
+
+
+def test_an_input_without_options_is_known_too():
+    """Nodes of ComfyUI's older kind leave them out: ("IMAGE",)."""
+    found = sockets({"required": {"images": ["IMAGE"]}, "optional": {"name": [["a", "b"]]}}, {})
+    assert found["images"] == ("IMAGE", {}) and found["name"] == (["a", "b"], {})
