@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..core.body.cleaning import clean_motion
 from ..core.body.demo import demo_motion
 from ..core.body.framing import frame_motion
 from ..core.maps.bone_maps import encode_depth, encode_normals, render_bone_maps
@@ -51,6 +52,15 @@ def in_place(motion: Motion) -> Motion:
     return replace(motion, joints=motion.joints - shift[:, None], translation=motion.translation - shift)
 
 
+def before_and_after(motion: Motion) -> Tensor:
+    """A frame of a trembling motion as it is and cleaned, each with the frames around it shining through: (2, H, W, 3)."""
+    noise = torch.randn(motion.joints.shape, generator=torch.Generator().manual_seed(1)) * 0.02
+    trembling = replace(motion, joints=motion.joints + noise, rotations=None, translation=None)
+    middle, rig = round(1.8 * motion.fps), cameras(chosen_frames(motion, 1.8))
+    around = [draw_skeleton(one.cut(middle - 2, middle + 3), rig)[0] for one in (trembling, clean_motion(trembling).motion)]
+    return torch.stack([frames.amax(0) for frames in around])
+
+
 def pictures() -> dict[Path, Tensor]:
     """Every picture (H, W, 3) in 0..1 by the file it goes to."""
     walk, wave = demo_motion("walk", seconds=3.0), demo_motion("wave", seconds=4.0)
@@ -68,6 +78,7 @@ def pictures() -> dict[Path, Tensor]:
         IMAGES / "turntable.jpg": row(around),
         EXAMPLES / "motion_to_bone_maps.jpg": row(torch.stack([lines[0], depth[0], normals[0]])),
         EXAMPLES / "tokens_round_trip.jpg": row(skeletons(strides)),
+        EXAMPLES / "clean_motion.jpg": row(before_and_after(wave)),
         **video_examples(walk, wave),
     }
 

@@ -20,8 +20,10 @@ def plot_cleaning(before: Motion, after: Motion) -> Tensor:
         raise ValueError(f"the motions have {before.frames} and {after.frames} frames: compare a motion with what was made of it")
     names = [name for name in ("left_wrist", "right_wrist") if name in before.skeleton.names] or [before.skeleton.names[-1]]
     x_label = f"frame ({before.fps:g} fps)"
-    speeds = {f"{name}, {when}": _speed(motion, name) for name in names for when, motion in (("before", before), ("after", after))}
-    above = plot_lines(speeds, title="Speed of the wrists", x_label=x_label, y_label="m/s", size=(360, 768))
+    title = "Speed of the wrists" if names[0].endswith("_wrist") else "Speed"
+    pairs = (("before", before), ("after", after))
+    speeds = {f"{name.removesuffix('_wrist')} {when}": _speed(motion, name) for name in names for when, motion in pairs}
+    above = plot_lines(speeds, title=title, x_label=x_label, y_label="m/s", size=(360, 768))
     jitters = {"before": frame_jitter(before), "after": frame_jitter(after)}
     below = plot_lines(jitters, title="Jitter", x_label=x_label, y_label="mm/frame^2", size=(300, 768))
     return torch.cat([above, below])

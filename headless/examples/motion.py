@@ -85,3 +85,36 @@ def tokens_round_trip(infos: Mapping[str, Any]) -> Workflow:
         (340, 330),
     )
     return flow
+
+
+def clean_motion(infos: Mapping[str, Any]) -> Workflow:
+    """A captured motion without its gaps, tremble and sliding feet, beside how it came."""
+    flow = Workflow(infos)
+    flow.group("Motion", -20, 20, 340, 960)
+    flow.group("Cleaning and camera", 360, 20, 340, 1180)
+    flow.group("Before and after", 740, 20, 680, 960)
+    flow.add("2", "Motion4D_MakeDemoMotion", "Demo motion", (0, 80), action="tour", seconds=6.5)
+    flow.add("1", "Motion4D_LoadMotion", "Captured motion", (0, 300), max_side=640, default=flow.out("2", "motion"))
+    captured, fps = flow.out("1", "motion"), flow.out("1", "fps")
+    flow.add("3", "Motion4D_CleanMotion", "Clean it", (380, 80), room=130, motion=captured)
+    cleaned = flow.out("3", "motion")
+    flow.add("4", "Motion4D_PlaceOrbitCameras", "Camera", (380, 640), motion=captured, azimuth=20.0, margin=1.02, width=640, height=640)
+    flow.add("5", "PreviewImage", "Speed and jitter", (380, 980), room=160, images=flow.out("3", "plot"))
+    for first, title, x, motion in (("6", "captured", 760, captured), ("9", "cleaned", 1100, cleaned)):
+        drawing, video, saved = (str(int(first) + step) for step in range(3))
+        shown = {"motion": motion, "cameras": flow.out("4", "cameras"), "background": flow.out("1", "frames")}
+        flow.add(drawing, "Motion4D_DrawSkeleton", f"Skeleton, {title}", (x, 80), **shown)
+        flow.add(
+            video, "CreateVideo", f"Video, {title}", (x, 240), images=flow.out(drawing, "images"), fps=fps, audio=flow.out("1", "audio")
+        )
+        save = {"video": flow.out(video, "VIDEO"), "filename_prefix": f"motion4d/{title}"}
+        flow.add(saved, "SaveVideo", f"Save {title}", (x, 440), room=220, **save, **VIDEO_FORMAT)
+    flow.add("12", "Motion4D_SaveMotion", "Save the motion", (760, 820), motion=cleaned, filename_prefix="motion4d/cleaned", format="npz")
+    flow.note(
+        "## Clean a captured motion\n\nChoose a **file** in *Captured motion* and, if it was taken from a video, that **video**; without one the demo motion runs "
+        "through.\n\n*Clean it* tells jitter and foot slide before and after. If fast moves lose their edge, lower **smoothing**; if only the hands tremble, "
+        "raise **hands** and **arms** and lower the others. Switch **foot_lock** off for dancers who glide.",
+        (-400, 80),
+        (340, 330),
+    )
+    return flow
