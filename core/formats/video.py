@@ -61,6 +61,11 @@ class VideoReader:
         scale = min(1.0, (max_side or max(self.source_size)) / max(self.source_size))
         self.image_size = tuple(max(1, round(side * scale)) for side in self.source_size)
 
+    @property
+    def times(self) -> list[float]:
+        """Seconds at which each frame is shown, as the file stamps them."""
+        return [self._timeline.times[number] * self._timeline.unit for number in self._chosen]
+
     def __len__(self) -> int:
         return len(self._chosen)
 
