@@ -241,6 +241,33 @@ class CameraRig:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Keypoints:
+    """Joints of one person in the pictures of V cameras over T frames.
+
+    pixels: (V, T, J, 2), pixel centres at +0.5, NaN only where the confidence is 0. confidence: (V, T, J) in 0..1. image_size: (H, W) of every view.
+    """
+
+    pixels: Tensor
+    confidence: Tensor
+    image_size: ImageSize
+
+    def __post_init__(self):
+        sizes = check_shapes("Keypoints", pixels=(self.pixels, "V T J 2"), confidence=(self.confidence, "V T J"))
+        if 0 in sizes.values():
+            raise ValueError(f"Keypoints: {sizes['V']} views, {sizes['T']} frames and {sizes['J']} joints; expected at least 1 of each")
+        if not ((self.confidence >= 0) & (self.confidence <= 1)).all():
+            raise ValueError("Keypoints: confidence must lie in 0..1")
+        if not (torch.isfinite(self.pixels).all(-1) | (self.confidence == 0)).all():
+            raise ValueError("Keypoints: pixels have NaN or infinite values where the confidence is above 0")
+        _check_image_size("Keypoints", self.image_size)
+
+    @property
+    def seen(self) -> Tensor:
+        """(V, T, J) true where a joint is present."""
+        return self.confidence > 0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class BoneMaps:
     """Ellipsoid body seen by V cameras: depth (V, T, H, W) metres from the camera centre, 0 on the background; normal (V, T, H, W, 3)
     unit vectors in camera axes, 0 on the background; mask (V, T, H, W) bool; root_distance (V) metres from each camera to the root joint of

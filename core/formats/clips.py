@@ -22,7 +22,7 @@ _SIDE_LIMIT = 1 << 16  # pixels
 class ClipInfo:
     """One clip of a file. fps and image_size (H, W) are None where the file has none.
 
-    kind: "motion4d", "mtvcrafter", "nlf", "amass", "gvhmr" or "bvh".
+    kind: "motion4d", "mtvcrafter", "nlf", "amass", "gvhmr", "kimodo" or "bvh".
     """
 
     name: str

@@ -16,6 +16,7 @@ from .pickled_arrays import PickledTable
 from .pickles import read_pickle
 from .smpl_params import flattened, parameter_clips
 from .untrusted import Archive, naming, read_bytes
+from .wires.kimodo import kimodo_clips
 
 _PICKLE_SUFFIXES = (".pkl", ".pickle", ".p", ".pt", ".pth")
 READ_SUFFIXES = (".npz", *_PICKLE_SUFFIXES, ".bvh")
@@ -26,7 +27,7 @@ def _npz_clips(data: bytes) -> list[Clip]:
     file = NpzFile(data)
     if "motion4d_version" in file:
         return own_clips(file)
-    clips = parameter_clips(file) or array_clips(file)
+    clips = parameter_clips(file) or kimodo_clips(file) or array_clips(file)
     if not clips:
         found = ", ".join(f"{name} {head.shape if head.dtype else 'of Python objects'}" for name, head in list(file.headers.items())[:12])
         raise ValueError(

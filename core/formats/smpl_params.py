@@ -23,7 +23,7 @@ from ..types import Animation, Frame, ImageSize, Motion, Skeleton
 from .clips import Clip, ClipInfo, check_frames, chosen_rate, usable_rate, usable_size
 
 # Pelvis of the mean shape in the axes of the template (Y up), metres from its origin.
-_PELVIS = {"SMPL": (0.0, -0.22, 0.03), "SMPL-X": (0.0, -0.35, 0.01)}
+PELVIS = {"SMPL": (0.0, -0.22, 0.03), "SMPL-X": (0.0, -0.35, 0.01)}
 _Z_UP_TO_Y_UP = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]], dtype=torch.float64)
 _GVHMR_KEYS = ("body_pose", "global_orient", "transl", "betas")
 _IN_CAMERA = "_incam"
@@ -72,12 +72,12 @@ def _posed(
     """World motion of rotation vectors (T, <= J, 3), joints beyond them at rest, and translations (T, 3); `turn` (3, 3) carries the file's axes to ours."""
     rotations = torch.eye(3, dtype=torch.float64).repeat(len(rotvecs), len(skeleton.names), 1, 1)
     rotations[:, : rotvecs.shape[1]] = rotvec_to_matrix(rotvecs)
-    root = translation + torch.tensor(_PELVIS[model], dtype=torch.float64)
+    root = translation + torch.tensor(PELVIS[model], dtype=torch.float64)
     if turn is not None:
         rotations[:, 0] = turn @ rotations[:, 0]
         root = root @ turn.T
     animation = Animation(rotations=rotations.float(), translation=root.float(), fps=fps, rig=skeleton)
-    offset = ", ".join(f"{value:g}" for value in _PELVIS[model])
+    offset = ", ".join(f"{value:g}" for value in PELVIS[model])
     notes = (
         f"rest skeleton of stature {REST_STATURE} m, not the file's betas",
         f"pelvis at ({offset}) m from the origin of the {model} template: its mean shape, not the file's betas",

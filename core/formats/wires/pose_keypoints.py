@@ -1,0 +1,104 @@
+"""POSE_KEYPOINT, 2D poses in the layout of OpenPose, from ControlNet preprocessors and ComfyUI's SDPose.
+
+A list with one dictionary for each frame, {"people": [...], "canvas_width", "canvas_height"}; a person has pose_keypoints_2d, 18 times x, y and confidence in
+the order of OpenPose, and face_ (70), hand_left_ and hand_right_keypoints_2d (21 each), each of which may be None or empty. x and y are pixels (DWPose,
+SDPose) or parts of the canvas (OpenPose); right is the person's right.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...body.openpose import openpose_joints
+from ...geometry.cameras import check_camera, own_camera
+from ...types import CameraRig, Frame, ImageSize, Keypoints, Motion
+from ..clips import usable_size
+from .payloads import entry, frame_list, numbers
+
+KIND = "POSE_KEYPOINT"
+_JOINTS = 18
+_PARTS = 2.0  # no body in pixels is as small; parts of the canvas may lie somewhat outside it
+_EMPTY = {"face_keypoints_2d": 70, "hand_left_keypoints_2d": 21, "hand_right_keypoints_2d": 21}
+
+
+def from_pose_keypoints(payload: Any, *, person: int = 0) -> Keypoints:
+    """The body of one person, the `person`-th of each frame's list, as Keypoints of one view in pixels, in the order of OPENPOSE18.
+
+    Numbers are used as they are; whether the detector put pixel centres at 0 or at 0.5 the payload does not say.
+
+    Raises:
+        ValueError: a missing key, keypoints that are no 18 triples, canvases of different size, or nobody at that place.
+    """
+    frames = frame_list([payload] if isinstance(payload, Mapping) else payload, KIND)
+    image_size = _canvas(frames)
+    points = np.full((len(frames), _JOINTS, 3), np.nan, np.float32)
+    for number, frame in enumerate(frames):
+        people = entry(frame, "people", kind=f"{KIND}, frame {number}") or []
+        if person < len(people):
+            flat = people[person].get("pose_keypoints_2d")
+            if flat is not None and len(flat):
+                points[number] = numbers(flat, f"pose_keypoints_2d of frame {number}", (3 * _JOINTS,)).reshape(_JOINTS, 3)
+    seen = np.isfinite(points).all(-1) & (points[..., 2] > 0)
+    if not seen.any():
+        raise ValueError(f"{KIND}: there is no person {person} in any frame: choose another, or check the detector before this node")
+    if np.abs(points[seen][:, :2]).max() <= _PARTS:
+        points[..., :2] *= (image_size[1], image_size[0])
+    pixels = np.where(seen[..., None], points[..., :2], np.nan)
+    confidence = np.where(seen, points[..., 2], 0).clip(0, 1)
+    return Keypoints(pixels=torch.from_numpy(pixels)[None], confidence=torch.from_numpy(confidence)[None], image_size=image_size)
+
+
+def to_pose_keypoints(motions: Sequence[Motion], *, rig: CameraRig | None = None, view: int = 0) -> list[dict[str, Any]]:
+    """Motions seen by a camera as POSE_KEYPOINT in pixels.
+
+    Face and hands are there with confidence 0, as ComfyUI's own drawing needs them. A seen joint has confidence 1, as readers in ControlNet preprocessors
+    drop every joint below; joints behind the camera have 0.
+
+    Args:
+        motions: of equal length. rig: the cameras; without it, the camera that filmed the motion. view: which of its views.
+
+    Raises:
+        ValueError: motions of different length or of unknown joints, or a world-space motion without cameras.
+    """
+    if not motions or len({motion.frames for motion in motions}) > 1:
+        found = ", ".join(str(motion.frames) for motion in motions) or "no"
+        raise ValueError(f"motions of {found} frames, expected at least one, and all of one length: cut them with Cut Motion")
+    if rig is None and motions[0].frame is Frame.WORLD:
+        raise ValueError("the motion is in world axes and no camera sees it: connect cameras (Place Orbit Cameras)")
+    rig = own_camera(motions[0]) if rig is None else rig
+    if not 0 <= view < rig.views:
+        raise ValueError(f"there is no view {view}: the cameras have {rig.views}, from 0")
+    tracks = [_projected(motion, rig, view) for motion in motions]
+    height, width = rig.image_size
+    return [
+        {"people": [_person(track[frame]) for track in tracks if track[frame, :, 2].any()], "canvas_width": width, "canvas_height": height}
+        for frame in range(motions[0].frames)
+    ]
+
+
+def _projected(motion: Motion, rig: CameraRig, view: int) -> np.ndarray:
+    """(T, 18, 3): pixels and 1 or 0."""
+    check_camera(motion, rig)
+    body = openpose_joints(motion)
+    pixels = rig.project(body.joints)[0][view]
+    seen = body.seen & torch.isfinite(pixels).all(-1)
+    return torch.cat([torch.where(seen[..., None], pixels, 0.0), seen[..., None].to(pixels)], -1).numpy()
+
+
+def _person(points: np.ndarray) -> dict[str, list[float]]:
+    return {"pose_keypoints_2d": points.reshape(-1).tolist(), **{name: [0.0] * (3 * count) for name, count in _EMPTY.items()}}
+
+
+def _canvas(frames: list) -> ImageSize:
+    sizes = {
+        tuple(entry(frame, key, kind=f"{KIND}, frame {number}") for key in ("canvas_height", "canvas_width"))
+        for number, frame in enumerate(frames)
+    }
+    size = usable_size(*next(iter(sizes)))
+    if len(sizes) > 1 or size is None:
+        raise ValueError(
+            f"{KIND}: the canvas is {' and '.join(f'{w}x{h}' for h, w in list(sizes)[:3])}, expected one size in pixels for all frames"
+        )
+    return size
