@@ -13,11 +13,12 @@ from .gaps import runs
 from .local_fits import smooth_tracks
 
 BLEND = 0.1  # seconds over which a foot is caught and let go
-_EVEN = 0.025  # seconds, width of the bell under which speeds are measured
+_EVEN = 0.035  # seconds, width of the bell under which speeds are measured
 _SLOW, _FAST = 0.25, 0.4  # m/s below which a foot lands and above which it leaves
 _LOW, _HIGH = 0.05, 0.08  # metres above the floor, likewise
 _SHORTEST = 0.08  # seconds of contact, and of a break in it, that count
-_TILT = 1.0  # metres that a floor must be seen over before a tilt is believed
+_NEARER = (1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.03)  # metres above the plane within which places count, pass after pass
+_DOUBT = 0.02  # metres^2: a tilt is believed where the feet are spread by more than the root of this
 _STRAIGHT = 0.995  # of a leg's length: further than this, or than it was, no knee is stretched
 _AHEAD = 0.02  # of a leg's length, by which a straight knee is thought bent forward
 
@@ -115,13 +116,13 @@ def _heights(places: Tensor, speed: Tensor, seen: Tensor) -> Tensor:
     design = torch.cat([across, offsets], -1)
     rows, heights = design[slow], places[..., 1][slow]
     plane = torch.zeros(design.shape[-1], dtype=places.dtype)
-    doubt = torch.tensor([_TILT**2 * len(rows) * 0.05] * 2 + [1e-6] * (columns // 2), dtype=places.dtype).diag()
+    doubt = torch.tensor([_DOUBT * len(rows)] * 2 + [1e-6] * (columns // 2), dtype=places.dtype).diag()
     if len(rows):
         plane[2:] = torch.stack([places[..., kind :: columns // 2, 1][slow[:, kind :: columns // 2]].quantile(0.1)
                                  if slow[:, kind :: columns // 2].any() else heights.min() for kind in range(columns // 2)])  # fmt: skip
-    for _ in range(8 if len(rows) else 0):
+    for scale in _NEARER if len(rows) else ():
         above = heights - rows @ plane
-        weight = torch.where(above < 0, 1.0, torch.exp(-((above / 0.03) ** 2) / 2)).clamp(min=1e-6)[:, None]
+        weight = torch.where(above < 0, 1.0, torch.exp(-((above / scale) ** 2) / 2)).clamp(min=1e-6)[:, None]
         target = (rows * weight).mT @ (heights - rows[:, 2:] @ plane[2:])
         change = torch.linalg.solve((rows * weight).mT @ rows + doubt, target)
         plane = torch.cat([change[:2], plane[2:] + change[2:]])
