@@ -102,9 +102,10 @@ def to_nlfpred(
         holes = present[:, None] & ~motion.seen
         if not holes.any():
             continue
-        seen[number] = _in_camera(fill_gaps(motion), rig, view)
-        if not torch.isfinite(seen[number][present]).all():
+        filled = fill_gaps(motion)
+        if not filled.seen[present].all():
             raise ValueError(f"motion {number}: a joint is missing in every frame, and NLFPRED cannot leave it out: convert another motion")
+        seen[number] = _in_camera(filled, rig, view)
         notes.append(f"motion {number}: {int(holes.sum())} missing joints bridged in {int(holes.any(-1).sum())} frames")
     frames = [
         torch.stack(
