@@ -16,6 +16,7 @@ None of these numbers is fitted to a clip.
 import torch
 from torch import Tensor
 
+from ..geometry.rotations import rotvec_to_matrix
 from ..skeletons import SMPL24
 
 _EAR_L, _EAR_R, _SHOULDER_L, _SHOULDER_R, _HIP_L, _HIP_R = 7, 8, 11, 12, 23, 24
@@ -31,6 +32,21 @@ _BETWEEN = {
     "left_foot": (29, 31, _BALL_SHARE), "right_foot": (30, 32, _BALL_SHARE), "left_hand": (17, 19, 0.5), "right_hand": (18, 20, 0.5),
 }  # fmt: skip
 _TRUNK = ("pelvis", "spine1", "spine2", "spine3", "neck", "left_collar", "right_collar")
+
+
+def _trunk_shares() -> dict[str, tuple[float, float, float]]:
+    """Where the joints of the trunk lie in the rest pose: to the left in half widths of the shoulders, up and to the front in lengths of the trunk."""
+    rest = {name: SMPL24.rest[number].double() for number, name in enumerate(SMPL24.names)}
+    low, high = ((rest[f"left_{part}"] + rest[f"right_{part}"]) / 2 for part in ("hip", "shoulder"))
+    length, left = (high - low).norm(), torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+    up = (high - low) / length
+    front = torch.linalg.cross(left, up)
+    half_width = rest["left_shoulder"][0]
+    offsets = {name: rest[name] - low for name in _TRUNK}
+    return {name: (float(x @ left / half_width), float(x @ up / length), float(x @ front / length)) for name, x in offsets.items()}
+
+
+_TRUNK_SHARES = _trunk_shares()
 _STEPS, _NEAR, _DAMPING = 12, 0.1, 1e-6
 
 
@@ -85,14 +101,8 @@ def _fitted(points: Tensor, rays: Tensor, weight: Tensor) -> Tensor:
         step = _solve(rows * weights[..., None], left * weights)
         length = step[:, :3].norm(dim=-1, keepdim=True)
         step = step * (0.5 / length.clamp(min=0.5))  # at most half a radian at a time
-        points = arm @ torch.linalg.matrix_exp(_cross_matrix(step[:, :3])).mT + center + step[:, None, 3:]
+        points = arm @ rotvec_to_matrix(step[:, :3]).mT + center + step[:, None, 3:]
     return points
-
-
-def _cross_matrix(v: Tensor) -> Tensor:
-    zero = torch.zeros_like(v[:, 0])
-    x, y, z = v.unbind(-1)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
 
 
 def smpl_joints(points: Tensor) -> Tensor:
@@ -120,16 +130,11 @@ def _trunk_joints(points: Tensor) -> dict[str, Tensor]:
     up = (high - low) / length
     hip_side, shoulder_side = (_across(side, up) for side in (left - right).unbind(1))
     half_width = (left - right)[:, 1].norm(dim=-1, keepdim=True) / 2
-    rest = SMPL24.rest.to(points)
-    rest_low, rest_high = ((rest[SMPL24.index(f"left_{part}")] + rest[SMPL24.index(f"right_{part}")]) / 2 for part in ("hip", "shoulder"))
-    unit, rest_half_width = rest_high[1] - rest_low[1], rest[SMPL24.index("left_shoulder"), 0]
     found = {}
-    for name in _TRUNK:
-        across, height, forward = rest[SMPL24.index(name)] - rest_low
-        share = (height / unit).clamp(0, 1)
-        side = _across(torch.lerp(hip_side, shoulder_side, share), up)
+    for name, (across, height, forward) in _TRUNK_SHARES.items():
+        side = _across(torch.lerp(hip_side, shoulder_side, min(max(height, 0.0), 1.0)), up)
         front = torch.linalg.cross(side, up)
-        found[name] = low + length * (height * up + forward * front) / unit + half_width * side * across / rest_half_width
+        found[name] = low + length * (height * up + forward * front) + half_width * across * side
     return found
 
 
