@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from motion4d.core.formats import load_motion, read_video
 from motion4d.core.formats.pictures import read_picture
+from motion4d.headless import EXAMPLES
 from motion4d.headless.cli import main
 from motion4d.headless.examples.stock import STOCK
 from motion4d.headless.requirements import read_requirements
@@ -43,7 +44,7 @@ def assert_same_frames(ours: Path, theirs: Path, *, at_least_db: float) -> None:
 
 # Small videos and few steps: what is compared is the way, and the models are tiny anyway.
 SMALL = {
-    "Motion4D_ConditionVideoOnMotion": {"width": 64, "height": 64},
+    "Motion4D_ConditionVideoOnMotion": {"width": 32, "height": 32},
     "Motion4D_SampleMVDiT": {"steps": 2},
     "Motion4D_SampleLongVideo": {"steps": 2},
     "Motion4D_ReleasedSigmas": {"steps": 2},
@@ -110,6 +111,16 @@ def test_both_hosts_give_the_same(comfyui, same_folders, example, tmp_path, caps
             np.testing.assert_allclose(first.joints.numpy(), second.joints.numpy(), atol=1e-5)
         else:
             assert path.read_bytes() == theirs[name].read_bytes(), name
+
+
+def test_comfyuis_sampler_with_the_released_schedule_is_the_released_recipe(comfyui, tmp_path):
+    """A plain Wan2.1 with the adapter through SamplerCustomAdvanced, against the whole 17B through Sample MV-DiT."""
+    videos = []
+    for name in ("mvdit_17b", "mvdit_17b_native"):
+        prompt = small(json.loads((EXAMPLES / "api" / f"{name}.json").read_text(encoding="utf-8")))
+        sent = submit(prompt, Server(comfyui.url), tmp_path / name, poll=0.2, timeout=300)
+        videos.append([path for path in sent if path.match("frames/25_*.png")])
+    assert_same_pictures(*videos)
 
 
 @pytest.mark.parametrize("name", STOCK)
