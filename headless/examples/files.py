@@ -16,20 +16,13 @@ def file_of(spec: str, number: int = 0) -> str:
 def models(spec: str, number: int = 0) -> list[dict[str, str]]:
     """Name, address and folder of that file, and of those that make one checkpoint with it, for ComfyUI's missing-model dialog."""
     found = load_spec(spec)
-    name = found.files[number].name
-    files = [file for file in found.files if file.name == name or _shards(file.name) == _shards(name) != ""]
+    files = next(files for files in found.choices if found.files[number] in files)
     return [{"name": file.name, "url": file.url, "directory": found.folder} for file in files]
 
 
 def loader(spec: str, number: int = 0, *, input: str = "file") -> dict[str, Any]:
     """What a loader node of the description is given."""
     return {input: file_of(spec, number), "models": models(spec, number)}
-
-
-def _shards(name: str) -> str:
-    """What the files of one checkpoint in several files have in common; empty for a single file."""
-    stem, sign, rest = name.rpartition("-of-")
-    return f"{stem.rpartition('-')[0]}{rest}" if sign else ""
 
 
 def save(video: Any, prefix: str) -> Mapping[str, Any]:

@@ -14,9 +14,10 @@ log = logging.getLogger(__name__)
 _SIGN = " | "
 
 
-def released_files() -> dict[str, tuple[ModelSpec, ReleasedFile]]:
-    """Every file of every spec by the name in the combo, "spec | file"."""
-    return {f"{name}{_SIGN}{file.name}": (spec, file) for name in list_specs() for spec in [load_spec(name)] for file in spec.files}
+def released_checkpoints() -> dict[str, tuple[ModelSpec, tuple[ReleasedFile, ...]]]:
+    """Every checkpoint that can be had, with the files it is made of, by its name in the combo: "spec | first file"."""
+    specs = [load_spec(name) for name in list_specs()]
+    return {f"{spec.name}{_SIGN}{files[0].name}": (spec, files) for spec in specs for files in spec.choices}
 
 
 class DownloadModel(io.ComfyNode):
@@ -30,7 +31,11 @@ class DownloadModel(io.ComfyNode):
             "uses the network.",
             search_aliases=["fetch weights", "huggingface", "get model", "mtvcrafter weights"],
             inputs=[
-                io.Combo.Input("file", options=list(released_files()), tooltip="The model, and the file of it."),
+                io.Combo.Input(
+                    "file",
+                    options=list(released_checkpoints()),
+                    tooltip="The model, and the file of it; of a model in several files the first, all of them are fetched.",
+                ),
                 io.Boolean.Input(
                     "download",
                     default=False,
@@ -46,26 +51,36 @@ class DownloadModel(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file, download):
-        return _target(*released_files()[file]).exists()
+        spec, files = released_checkpoints()[file]
+        return [_target(spec, one).exists() for one in files]
 
     @classmethod
     def execute(cls, file, download):
-        spec, released = released_files()[file]
-        path = _target(spec, released)
-        report = description(spec, released)
-        if download and not path.exists():
+        spec, files = released_checkpoints()[file]
+        report = description(spec, files)
+        if download:
             log.info("%s", report)
-            bar = host.current().progress(released.size or remote_size(released) or 1)
-            fetch(released, host.current().new_model_folder(spec.folder), advance=bar.advance)
-        report += f"\n{path} is there" if path.exists() else "\nnot downloaded: switch `download` on"
-        return io.NodeOutput(str(path), report, ui=ui.PreviewText(report))
+            for one in files:
+                if not _target(spec, one).exists():
+                    _fetch(spec, one)
+        paths = [_target(spec, one) for one in files]
+        lacking = [str(path) for path in paths if not path.exists()]
+        report += f"\nnot there: {', '.join(lacking)}: switch `download` on" if lacking else f"\n{paths[0]} is there"
+        return io.NodeOutput(str(paths[0]), report, ui=ui.PreviewText(report))
 
 
-def description(spec: ModelSpec, file: ReleasedFile) -> str:
-    """What a file is, in lines."""
-    size = "unknown before the download" if file.size is None else f"{file.size / 1e9:.2f} GB"
-    lines = [spec.title, f"{file.name} of huggingface.co/{file.repository}", file.url, f"size: {size}", f"licence: {spec.licence}"]
-    return "\n".join([*lines, *(one for one in (file.note, spec.notice) if one)])
+def description(spec: ModelSpec, files: tuple[ReleasedFile, ...]) -> str:
+    """What a checkpoint is, in lines."""
+    sizes = [file.size for file in files if file.size is not None]
+    size = f"{sum(sizes) / 1e9:.2f} GB" if len(sizes) == len(files) else "unknown before the download"
+    named = [f"{file.name} of huggingface.co/{file.repository}{f' ({file.note})' if file.note else ''}\n{file.url}" for file in files]
+    lines = [spec.title, *named, f"size: {size}", f"licence: {spec.licence}"]
+    return "\n".join([*lines, *([spec.notice] if spec.notice else [])])
+
+
+def _fetch(spec: ModelSpec, file: ReleasedFile) -> None:
+    bar = host.current().progress(file.size or remote_size(file) or 1)
+    fetch(file, host.current().new_model_folder(spec.folder), advance=bar.advance)
 
 
 def _target(spec: ModelSpec, file: ReleasedFile) -> Path:

@@ -8,8 +8,9 @@ from ...core.body.normalisation import MotionStatistics
 from ...core.models import load_tokenizer
 from ...core.networks.motion_tokenizer import MotionTokenizer
 from ...core.skeletons import STANDARD
-from ...core.specs import ModelSpec, load_spec, missing_message
-from .. import host, sockets
+from ...core.specs import ModelSpec, load_spec
+from .. import sockets
+from .checkpoints import chosen_file, file_choice
 
 SPEC = "4dmot"
 
@@ -31,7 +32,6 @@ class LoadMotionTokenizer(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         spec = load_spec(SPEC)
-        found = host.current().model_files(spec.folder, spec.suffixes)
         return io.Schema(
             node_id="Motion4D_LoadMotionTokenizer",
             display_name="Load Motion Tokenizer",
@@ -39,9 +39,8 @@ class LoadMotionTokenizer(io.ComfyNode):
             description="4DMoT, the motion tokenizer of MTVCrafter: turns 24 SMPL joints over time into tokens for a video model, and back.",
             search_aliases=["4dmot", "mtvcrafter", "vqvae", "motion vq"],
             inputs=[
-                io.Combo.Input(
-                    "file",
-                    options=found or [file.name for file in spec.files],
+                file_choice(
+                    SPEC,
                     tooltip=f"A file of models/{spec.folder}; the released one is {spec.files[0].name} of {spec.files[0].repository}.",
                 )
             ],
@@ -51,8 +50,4 @@ class LoadMotionTokenizer(io.ComfyNode):
     @classmethod
     def execute(cls, file):
         spec = load_spec(SPEC)
-        try:
-            path = host.current().model_file(spec.folder, file)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{error}. {missing_message(spec, f'models/{spec.folder}')}") from None
-        return io.NodeOutput(LoadedTokenizer(load_tokenizer(path, spec), spec))
+        return io.NodeOutput(LoadedTokenizer(load_tokenizer(chosen_file(file, SPEC), spec), spec))

@@ -7,11 +7,12 @@ import torch
 from motion4d.core.body.demo import demo_motion
 from motion4d.core.formats.pictures import write_picture
 from motion4d.core.sampling.recipes import RECIPES
+from motion4d.core.specs import list_specs, load_spec
 from motion4d.headless.host import HeadlessHost
 from motion4d.headless.model_nodes import CLIPTextEncode, LoraLoaderModelOnly, UNETLoader
 from motion4d.headless.tiny_models import write_tiny_models
 from motion4d.nodes import host as door
-from motion4d.nodes.loaders.download import DownloadModel, released_files
+from motion4d.nodes.loaders.download import DownloadModel, released_checkpoints
 from motion4d.nodes.loaders.pictures import LoadReference
 from motion4d.nodes.loaders.side_models import LoadImageEncoder, LoadTextEncoder, LoadVideoVAE
 from motion4d.nodes.loaders.tokenizer import LoadMotionTokenizer
@@ -167,17 +168,19 @@ def test_a_file_of_another_kind_is_refused(models, here, node, file):
 
 
 def test_download_only_tells_until_it_is_switched_on(here):
-    name, (_, file) = next((name, found) for name, found in released_files().items() if found[1].name == FILES["17b vae"])
-    path, report = run(DownloadModel, file=name, download=True)
-    assert path.endswith(file.name) and "is there" in report  # the tiny one: nothing is fetched over it
-    other = next(name for name, (_, one) in released_files().items() if one.name == "Wan2.1_VAE.pth")
-    path, report = run(DownloadModel, file=other, download=False)
-    assert path == str(here.models[0] / "vae" / "Wan2.1_VAE.pth") and "not downloaded" in report and "https://" in report
+    path, report = run(DownloadModel, file=f"wan_vae | {FILES['17b vae']}", download=True)
+    assert path.endswith(FILES["17b vae"]) and "is there" in report  # the tiny one: nothing is fetched over it
+    path, report = run(DownloadModel, file="wan_vae | Wan2.1_VAE.pth", download=False)
+    assert path == str(here.models[0] / "vae" / "Wan2.1_VAE.pth") and "switch `download` on" in report and "https://" in report
     assert not list(here.models[0].rglob("Wan2.1_VAE.pth*"))
-    known = run(DownloadModel, file="step_distilled_lora | lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors", download=False)[
-        1
-    ]
+    known = run(DownloadModel, file=f"step_distilled_lora | {FILES['lora']}", download=False)[1]
     assert "0.74 GB" in known and "terms" in known
+    assert "00002-of-00002" in run(DownloadModel, file=f"mvdit_7b | {FILES['7b']}", download=False)[1]
+
+
+def test_every_checkpoint_can_be_chosen_once():
+    named = [file.name for _, files in released_checkpoints().values() for file in files]
+    assert sorted(named) == sorted(file.name for name in list_specs() for file in load_spec(name).files)
 
 
 def test_the_reference_is_the_file_or_the_default(here, picture):
