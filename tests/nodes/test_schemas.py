@@ -26,9 +26,7 @@ SIGNATURES = {
     "Motion4D_SaveMotion": "motion filename_prefix format -> path",
     "Motion4D_PreviewMotion": "motion -> model_file",
     "Motion4D_CutMotion": "motion start frames images -> motion images",
-    "Motion4D_CleanMotion": (
-        "motion fill_gaps smoothing adaptive torso arms legs head hands foot_lock hip_give -> motion report plot"
-    ),
+    "Motion4D_CleanMotion": ("motion fill_gaps smoothing adaptive torso arms legs head hands foot_lock hip_give -> motion report plot"),
     "Motion4D_LoadReference": "file default -> image",
     "Motion4D_LoadMVDiT": "file precision -> model info",
     "Motion4D_LoadMotionAdapter": "file -> adapter",
