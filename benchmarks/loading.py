@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..core.checkpoints import PRECISIONS
 from ..core.conversion import Piece, write_safetensors
 from ..core.models import load_mvdit_7b
 from ..core.networks.mvdit_cogvideox import MVDiTCogVideoX, MVDiTCogVideoXConfig
+from ..core.precision import PRECISIONS
 from .measures import high_water, in_new_process
 
 

@@ -1,13 +1,13 @@
 """Reading the files of checkpoints: without running anything in them, and without a copy of them in memory.
 
 A checkpoint is a mapping from names to tensors on the CPU that stay mapped to their file until somebody uses them. It may be one file or
-several (shards); it may hold weights in fp8 with a scale for each, in any of the spellings that ComfyUI has had for that.
+several (shards).
 """
 
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,11 @@ import torch
 from torch import Tensor
 
 from .formats.untrusted import confined, read_bytes
+from .networks.scaled_fp8 import FP8
+from .networks.state_dicts import shortly
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".safetensors")
 INDEX_SUFFIX = ".safetensors.index.json"
-PRECISIONS = ("as stored", "bfloat16", "float16", "float32", "fp8 scaled")
-DTYPES = {name: getattr(torch, name) for name in PRECISIONS[1:4]}
-FP8 = (torch.float8_e4m3fn, torch.float8_e5m2)
-SCALE = ".scale_weight"  # beside an fp8 weight X.weight: X.scale_weight, float32, what its numbers are multiplied by
 
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.")
 _LORA = re.compile(r"\.(lora_(down|up|A|B)\b|diff(_b)?$)")
@@ -29,9 +27,6 @@ _SHARD = re.compile(r"(.+-)(\d{5})-of-(\d{5})(\.safetensors)")
 _HEADER_BYTES = 100_000_000  # as the format's own reader allows
 _INDEX_BYTES = 64 << 20
 _CHUNK = 1 << 20  # numbers looked at in one go
-_SCALES = (SCALE, ".weight_scale")
-_INPUT_SCALES = (".scale_input", ".input_scale")
-_MARKS = ("scaled_fp8", ".comfy_quant")
 
 
 def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
@@ -190,87 +185,6 @@ def _metadata(path: Path) -> dict[str, str]:
         raise ValueError(f"{path} cannot be read as a checkpoint ({error}): download it again") from error
 
 
-# --- weights in fp8 ---
-
-
-def unify_scales(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same checkpoint with the scales of its fp8 weights under one spelling, X.scale_weight in float32, and without other marks.
-
-    Raises:
-        ValueError: weights in another packed form than fp8 with one scale.
-    """
-    unified = {}
-    for key, value in state.items():
-        if key.endswith(".comfy_quant"):
-            _check_quantisation(key, value)
-        elif key.endswith(_SCALES):
-            unified[key.removesuffix(_suffix(key, _SCALES)) + SCALE] = _scale(key, value)
-        elif not key.endswith((*_INPUT_SCALES, *_MARKS)):
-            unified[key] = value
-    lone = [
-        key for key in unified if key.endswith(SCALE) and unified.get(key.removesuffix(SCALE) + ".weight", torch.empty(0)).dtype not in FP8
-    ]
-    if lone:
-        raise ValueError(f"the checkpoint has {shortly(lone)}, but no fp8 weights that go with them: use a bf16, fp16 or fp8 file")
-    return unified
-
-
-def scale_of(weight: str) -> str:
-    """X.scale_weight of X.weight."""
-    return weight.removesuffix(".weight") + SCALE
-
-
-def _suffix(key: str, suffixes: Iterable[str]) -> str:
-    return next(suffix for suffix in suffixes if key.endswith(suffix))
-
-
-def _scale(key: str, value: Tensor) -> Tensor:
-    if value.numel() != 1:
-        raise ValueError(f"{key} has {value.numel()} scales for one weight, expected 1: use a bf16, fp16 or fp8 (tensor-wise scaled) file")
-    return value.reshape(()).float()
-
-
-def _check_quantisation(key: str, value: Tensor) -> None:
-    try:
-        form = json.loads(bytes(value.to(torch.uint8).tolist()))["format"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{key} cannot be read ({error}): download the file again") from error
-    if form not in {str(dtype).removeprefix("torch.") for dtype in FP8}:
-        raise ValueError(f"{key} says that its weight is packed as {form}, which is not read here: use a bf16, fp16 or fp8 file")
-
-
-def is_scaled(state: Mapping[str, Tensor]) -> bool:
-    """Whether weights of it are in fp8."""
-    return any(value.dtype in FP8 for key, value in state.items() if not key.endswith(_MARKS))
-
-
-def dequantise(state: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    """Plain tensors: what is fp8 becomes `dtype`, multiplied by its scale; everything else stays as it is.
-
-    Empties `state`, so that no tensor is held twice.
-
-    Raises:
-        ValueError: as `unify_scales`.
-    """
-    unified = unify_scales(state)
-    state.clear()
-    scales = {key: unified.pop(key) for key in [key for key in unified if key.endswith(SCALE)]}
-    for key, value in unified.items():
-        if value.dtype in FP8:
-            unified[key] = in_dtype(value, dtype, scales.get(scale_of(key)))
-    return unified
-
-
-def in_dtype(value: Tensor, dtype: torch.dtype, scale: Tensor | None = None) -> Tensor:
-    """A tensor in another dtype, multiplied by its scale; one of whole numbers as it is."""
-    if not value.is_floating_point():
-        return value
-    return value.to(dtype) if scale is None else (value.float() * scale).to(dtype)
-
-
-# --- values ---
-
-
 def check_finite(state: Mapping[str, Tensor], title: str) -> None:
     """Read through all tensors once, in chunks.
 
@@ -291,8 +205,3 @@ def _finite(value: Tensor) -> bool:
         return all(int((chunk << 1).max()) < least for chunk in bits.split(_CHUNK))
     # Both ends of the range are NaN where any value is.
     return all(bool(torch.isfinite(torch.stack(chunk.aminmax())).all()) for chunk in value.reshape(-1).split(_CHUNK))
-
-
-def shortly(names: list[str]) -> str:
-    """The first names of a list, and how many follow."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

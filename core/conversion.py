@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checkpoints import DTYPES, FP8, SCALE, check_finite, in_dtype, read_checkpoint, read_metadata, scale_of, unify_scales
+from .checkpoints import check_finite, read_checkpoint, read_metadata
 from .formats.atomic import replacing
 from .models import KINDS, identify, motion_adapter_config, motion_only, mvdit_7b_config, mvdit_17b_config
-from .networks.scaled_fp8 import quantise
-from .precision import BESIDE_FP8, becomes_fp8, check_precision
+from .networks.scaled_fp8 import FP8, SCALE, quantise, scale_of
+from .precision import BESIDE_FP8, DTYPES, becomes_fp8, check_precision, in_dtype, unify_scales
 
 # The format's names of dtypes.
 _NAMES = {

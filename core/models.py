@@ -3,19 +3,21 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from .checkpoints import SCALE, check_finite, read_checkpoint, read_metadata, shortly, unify_scales
+from .checkpoints import check_finite, read_checkpoint, read_metadata
 from .networks.motion_adapter import MotionAdapter
 from .networks.motion_tokenizer import MotionTokenizer, MotionTokenizerConfig
 from .networks.mvdit_cogvideox import MVDiTCogVideoX, MVDiTCogVideoXConfig
 from .networks.mvdit_wan import PATCH, MVDiTWan, MVDiTWanConfig
-from .networks.scaled_fp8 import ScaledOps, linear_weights
-from .precision import check_precision, plain, scaled, stays_scaled
+from .networks.scaled_fp8 import SCALE, ScaledOps, linear_weights
+from .networks.state_dicts import check_state, count, shortly, size
+from .precision import check_precision, plain, scaled, stays_scaled, unify_scales
 from .specs import ModelSpec
 
 # What `identify` answers, and how messages call it.
@@ -33,7 +35,6 @@ KINDS = {
 }
 _SIGNS = (
     ("4dmot", ("vq.codebook", "encoder.conv_in.weight")),
-    ("mvdit_7b", ("patch_embed.proj.weight", "transformer_blocks.0.attn0.to_q.weight")),
     ("cogvideox_vae", ("encoder.conv_in.conv.weight", "decoder.conv_in.conv.weight")),
     ("wan_vae", ("encoder.conv1.weight", "decoder.middle.0.residual.0.gamma")),
     ("umt5", ("token_embedding.weight", "blocks.0.attn.q.weight")),
@@ -59,13 +60,16 @@ def identify(state: Mapping[str, Tensor]) -> str:
             if kind == "wan_vae" and state[names[0]].shape[1] != 3:
                 raise ValueError("this is the VAE of Wan2.2, expected that of Wan2.1: use wan_2.1_vae.safetensors")
             return kind
-    if "patch_embedding.weight" in state and "blocks.0.self_attn.q.weight" in state:
+    # One tensor that is lacking does not make another model of it: what is missing is told later.
+    if "patch_embedding.weight" in state and any(key.startswith("blocks.0.") for key in state):
         return _wan_kind(state)
-    if _MOTION_SIGN in state:
+    if _MOTION_SIGN in state and all("motion_attn" in key or "norm4" in key or "." not in key for key in state):
         return "motion_adapter"
     if any(".lora_" in key for key in state):
         raise ValueError("this is a LoRA, expected a model: load it with a LoRA loader")
-    if "transformer_blocks.0.attn1.to_q.weight" in state:
+    if any(key.startswith("transformer_blocks.0.attn1.") for key in state):
+        if any(".attn0." in key for key in state):
+            return "mvdit_7b"
         raise ValueError("this is a CogVideoX model without motion attention: use MV-DiT/CogVideoX from yanboding/MTVCrafter")
     raise ValueError(f"no model of this pack has such tensors ({shortly(list(state))}): choose another file")
 
@@ -84,41 +88,24 @@ def _wan_kind(state: Mapping[str, Tensor]) -> str:
     )
 
 
-def check_state(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], title: str, remedy: str) -> None:
-    """Compare names and shapes with those of a module's state dict.
-
-    Raises:
-        ValueError: begins with `title`, ends with `remedy`, and counts and names what is missing, unexpected or of another shape.
-    """
-    missing = [key for key in expected if key not in state]
-    unexpected = [key for key in state if key not in expected]
-    misshapen = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    parts = [(missing, "missing"), (unexpected, "unexpected"), (misshapen, "of another shape")]
-    if problems := "; ".join(f"{len(keys)} {kind}: {shortly(keys)}" for keys, kind in parts if keys):
-        raise ValueError(f"{title} does not fit ({problems}; {len(expected)} tensors expected): {remedy}")
-
-
 # --- sizes ---
 
 
 def mvdit_7b_config(state: Mapping[str, Tensor]) -> MVDiTCogVideoXConfig:
     """Sizes of an MV-DiT 7B; ValueError where the tensors that tell them are not there."""
-    patch = _size(state, "patch_embed.proj.weight", 2)
-    width, head_dim = _size(state, "patch_embed.proj.weight", 0), _size(state, "transformer_blocks.0.attn0.norm_q.weight", 0)
+    of = partial(size, state, title="MV-DiT 7B")
+    patch = of("patch_embed.proj.weight", 2)
+    width, head_dim = of("patch_embed.proj.weight", 0), of("transformer_blocks.0.attn0.norm_q.weight", 0)
     return MVDiTCogVideoXConfig(
         heads=width // head_dim,
         head_dim=head_dim,
-        in_channels=_size(state, "patch_embed.proj.weight", 1),
-        out_channels=_size(state, "proj_out.weight", 0) // patch**2,
-        layers=_count(state, "transformer_blocks."),
-        time_dim=_size(state, "time_embedding.linear_1.weight", 0),
-        text_dim=_size(state, "patch_embed.text_proj.weight", 1),
+        in_channels=of("patch_embed.proj.weight", 1),
+        out_channels=of("proj_out.weight", 0) // patch**2,
+        layers=count(state, r"transformer_blocks\.([^.]+)\."),
+        time_dim=of("time_embedding.linear_1.weight", 0),
+        text_dim=of("patch_embed.text_proj.weight", 1),
         patch=patch,
-        motion_slots=_size(state, "unconditional_motion_token", 0),
+        motion_slots=of("unconditional_motion_token", 0),
     )
 
 
@@ -132,15 +119,16 @@ def mvdit_17b_config(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -
     Raises:
         ValueError: tensors that tell the sizes are not there, or the metadata is no number.
     """
+    of = partial(size, state, title="MV-DiT 17B")
     return MVDiTWanConfig(
-        **_motion_sizes(state, _size(state, "patch_embedding.weight", 0), metadata),
-        ffn_dim=_size(state, "blocks.0.ffn.0.weight", 0),
-        layers=_count(state, "blocks."),
-        in_channels=_size(state, "patch_embedding.weight", 1),
-        out_channels=_size(state, "head.head.weight", 0) // PATCH**2,
-        text_dim=_size(state, "text_embedding.0.weight", 1),
-        freq_dim=_size(state, "time_embedding.0.weight", 1),
-        image_dim=_size(state, "img_emb.proj.1.weight", 1),
+        **_motion_sizes(state, of("patch_embedding.weight", 0), metadata),
+        ffn_dim=of("blocks.0.ffn.0.weight", 0),
+        layers=count(state, r"blocks\.([^.]+)\."),
+        in_channels=of("patch_embedding.weight", 1),
+        out_channels=of("head.head.weight", 0) // PATCH**2,
+        text_dim=of("text_embedding.0.weight", 1),
+        freq_dim=of("time_embedding.0.weight", 1),
+        image_dim=of("img_emb.proj.1.weight", 1),
     )
 
 
@@ -150,8 +138,8 @@ def motion_adapter_config(state: Mapping[str, Tensor], metadata: Mapping[str, st
 
     Args, raises: as `mvdit_17b_config`.
     """
-    sizes = _motion_sizes(state, _size(state, "blocks.0.norm4.weight", 0), metadata)
-    return MVDiTWanConfig(**sizes, layers=_count(state, "blocks.") * sizes["motion_every"])
+    sizes = _motion_sizes(state, size(state, "blocks.0.norm4.weight", 0, "motion adapter"), metadata)
+    return MVDiTWanConfig(**sizes, layers=count(state, r"blocks\.([^.]+)\.") * sizes["motion_every"])
 
 
 def _motion_sizes(state: Mapping[str, Tensor], dim: int, metadata: Mapping[str, str]) -> dict[str, int | str]:
@@ -167,18 +155,6 @@ def _motion_sizes(state: Mapping[str, Tensor], dim: int, metadata: Mapping[str, 
         "motion_every": every,
         "key_layout": metadata.get("motion4d.key_layout", "released"),
     }
-
-
-def _size(state: Mapping[str, Tensor], key: str, axis: int) -> int:
-    if key not in state or state[key].ndim <= axis:
-        shape = tuple(state[key].shape) if key in state else "missing"
-        raise ValueError(f"{key} is {shape}, which does not tell the size of the model: download the file again")
-    return state[key].shape[axis]
-
-
-def _count(state: Mapping[str, Tensor], prefix: str) -> int:
-    """How many blocks there are; counted, so that no name can ask for more than the file has."""
-    return len({key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)})
 
 
 # --- models ---
@@ -261,11 +237,10 @@ def _build(make: Callable[[Any], Model], state: dict[str, Tensor], precision: st
     """
     in_fp8 = stays_scaled(state, precision)
     with torch.device("meta"):
-        expected = make(nn).state_dict()
         module = make(ScaledOps if in_fp8 else nn)
     with _naming(title):
         tensors = {key: value for key, value in unify_scales(state).items() if not key.endswith(SCALE)}
-    check_state(expected, tensors, title, f"expected the tensors of {kind}")
+    check_state(module.state_dict(), tensors, title, f"expected the tensors of {kind}")
     check_finite(state, title)
     del tensors
     state = scaled(state, set(linear_weights(module)), precision) if in_fp8 else plain(state, precision)

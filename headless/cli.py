@@ -230,8 +230,8 @@ def _tiny_models(options: argparse.Namespace) -> int:
 def _convert(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from ..core.checkpoints import PRECISIONS
     from ..core.conversion import convert
+    from ..core.precision import PRECISIONS
 
     if options.precision not in PRECISIONS:
         raise UsageError(f"--precision {options.precision}: expected one of {', '.join(PRECISIONS)}")

@@ -5,11 +5,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..core.checkpoints import FP8
 from ..core.conditions import VideoCondition, known_mask
 from ..core.networks.motion_attention import Kept, Observe
 from ..core.networks.mvdit_wan import PATCH
-from ..core.networks.scaled_fp8 import check_fp8
+from ..core.networks.scaled_fp8 import FP8, check_fp8
 from ..core.sampling.latents import LATENT_SCALES
 from ..core.sampling.noise import noised, starting_noise, step_generator
 from ..core.sampling.recipes import RECIPES, Recipe

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ..core.checkpoints import FP8, SCALE
+from ..core.networks.scaled_fp8 import FP8, SCALE
 
 _SCALE = SCALE.removeprefix(".")  # of an fp8 weight; stays as it is
 

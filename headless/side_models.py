@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..core.checkpoints import check_finite, read_checkpoint
 from ..core.models import KINDS, identify
+from ..core.precision import dequantise
 from .devices import lent
 
 _SPIECE = ("spiece.model", "google/umt5-xxl/spiece.model")  # the vocabulary beside a text encoder that does not hold it, as released
@@ -109,12 +110,12 @@ def load_video_vae(path: Path, device: torch.device) -> VAE:
 
 
 def _read(path: Path, *kinds: str) -> tuple[dict[str, Tensor], str]:
-    """The tensors of a file that holds one of the kinds, and which."""
+    """The tensors of a file that holds one of the kinds, without fp8, and which."""
     state, kind = identified(path)
     if kind not in kinds:
         raise ValueError(f"{path} is {KINDS[kind]}, expected {' or '.join(KINDS[one] for one in kinds)}: choose another file")
     check_finite(state, str(path))
-    return state, kind
+    return _named(path, dequantise, state, torch.bfloat16), kind
 
 
 def identified(path: Path) -> tuple[dict[str, Tensor], str]:

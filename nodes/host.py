@@ -78,7 +78,7 @@ class Host(Protocol):
     # The host's own objects (MODEL, MODEL_PATCH, CLIP, CLIP_VISION, VAE, CONDITIONING, GUIDER) are `Any`: nodes only hand them on.
 
     def load_video_model(self, path: Path, *, precision: str) -> Any:
-        """A MODEL from an MV-DiT 7B or 17B checkpoint, or from a plain Wan2.1 image-to-video one. precision: of core.checkpoints.PRECISIONS."""
+        """A MODEL from an MV-DiT 7B or 17B checkpoint, or from a plain Wan2.1 image-to-video one. precision: of core.precision.PRECISIONS."""
 
     def load_motion_adapter(self, path: Path) -> Any:
         """A MODEL_PATCH with the motion attention of 17B from an adapter file, or from a whole checkpoint that holds it."""

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..shapes import check_shapes
 from .attention import dot_product_attention, merge_heads, split_heads
-from .side_checkpoints import count, filled, plain_weights, renamed, size
+from .state_dicts import count, filled, renamed, size
 from .wide_layers import LayerNorm, Linear
 
 TITLE = "CLIP vision"
@@ -154,7 +154,7 @@ def in_our_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         outside = ("text_model.", "text_projection.", "visual_projection.", "logit_scale")
         state = renamed({key: tensor for key, tensor in state.items() if not key.startswith(outside)}, _TRANSFORMERS_NAMES)
     result = {}
-    for key, tensor in plain_weights(state).items():
+    for key, tensor in state.items():
         if ".attn.to_qkv." in key:
             for name, part in zip("qkv", tensor.chunk(3), strict=True):  # views: no second copy
                 result[key.replace("to_qkv", name)] = part

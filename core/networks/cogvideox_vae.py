@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from .side_checkpoints import count, filled, size
+from .state_dicts import count, filled, size
 from .video_vae import check_frames, check_latents
 
 TITLE = "CogVideoX VAE"

@@ -14,7 +14,7 @@ from ..conditions import MotionCondition
 from .attention import Attention, KeysValues
 from .motion_attention import Kept, MotionReading, Observe, add_motion, read_rows
 from .rope import RotaryTable, motion_rope
-from .scaled_fp8 import scales_of
+from .state_dicts import filled
 from .wan_blocks import EPSILON, MotionAttention, wan_rope
 from .wan_config import MVDiTWanConfig
 
@@ -95,16 +95,13 @@ class MotionAdapter(WanMotion):
     def from_state(
         cls, state_dict: Mapping[str, Tensor], config: MVDiTWanConfig, *, ops=nn, attention: Attention | None = None
     ) -> "MotionAdapter":
-        """Build the adapter around the tensors of its file, which it takes as they are.
+        """Build the adapter around the tensors of its file, which it takes as they are, without gradients.
 
         Raises:
             ValueError: keys are missing or too many, or a tensor has another shape than `config` asks for.
         """
-        with torch.device("meta"):
-            adapter = cls(config, ops=ops, attention=attention)
-        check_state(adapter, state_dict, "use the motion attention of the 17B model alone (norm4 and motion_attn of every fourth block)")
-        adapter.load_state_dict(dict(state_dict), strict=True, assign=True)
-        return adapter.eval()
+        remedy = "use the motion attention of the 17B model alone (norm4 and motion_attn of every fourth block)"
+        return filled(lambda: cls(config, ops=ops, attention=attention), state_dict, title=cls.__name__, remedy=remedy)
 
     def add(
         self,
@@ -128,17 +125,3 @@ class MotionAdapter(WanMotion):
         see = None if observe is None else partial(observe, number)
         injected = {"norm": block.norm4, "strength": strength, "rows": reading.rows, "observe": see}
         return add_motion(x, block.motion_attn, vision, reading.of(number), **injected)
-
-
-def check_state(module: nn.Module, given: Mapping[str, Tensor], remedy: str) -> None:
-    """Compare keys and shapes of a checkpoint with the module's; scales of fp8 weights may be there or not."""
-    expected, name = module.state_dict(), type(module).__name__
-    keys = given.keys() - scales_of(module, given)
-    missing, unknown = sorted(expected.keys() - keys), sorted(keys - expected.keys())
-    if missing or unknown:
-        lists = [f"{len(keys)} {kind} ({', '.join(keys[:3])})" for kind, keys in (("missing", missing), ("unknown", unknown)) if keys]
-        raise ValueError(f"the checkpoint does not fit {name}: {' and '.join(lists)} of {len(expected)} tensors: {remedy}")
-    for key, tensor in expected.items():
-        if given[key].shape != tensor.shape:
-            shapes = f"{tuple(given[key].shape)}, expected {tuple(tensor.shape)}"
-            raise ValueError(f"the checkpoint does not fit {name}: {key} is {shapes}: use the configuration it was trained with")

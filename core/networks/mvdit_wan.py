@@ -13,10 +13,11 @@ from torch.nn import functional
 
 from ..shapes import check_shapes
 from .attention import Attention
-from .motion_adapter import WanMotion, check_state
+from .motion_adapter import WanMotion
 from .motion_attention import MotionReading, Observe
 from .residual_cache import ResidualCache
 from .rope import THETA, RotaryTable
+from .state_dicts import filled
 from .wan_blocks import BlockContext, WanBlock, modulated
 from .wan_config import MVDiTWanConfig as MVDiTWanConfig
 
@@ -98,19 +99,16 @@ class MVDiTWan(WanMotion):
     def from_released(
         cls, state_dict: Mapping[str, Tensor], config: MVDiTWanConfig, *, ops=nn, attention: Attention | None = None
     ) -> "MVDiTWan":
-        """Build the model around the tensors of a checkpoint, which it takes as they are: dtype, device, memory mapping.
+        """Build the model around the tensors of a checkpoint, which it takes as they are: dtype, device, memory mapping; without
+        gradients.
 
         A base and an adapter file make one checkpoint: `from_released({**base, **adapter}, config)`.
 
         Raises:
             ValueError: keys are missing or too many, or a tensor has another shape than `config` asks for.
         """
-        with torch.device("meta"):
-            model = cls(config, ops=ops, attention=attention)
         remedy = "use a Wan2.1 image-to-video checkpoint with motion attention in its original key names"
-        check_state(model, state_dict, remedy)
-        model.load_state_dict(dict(state_dict), strict=True, assign=True)
-        return model.eval()
+        return filled(lambda: cls(config, ops=ops, attention=attention), state_dict, title=cls.__name__, remedy=remedy)
 
     def embed_time(self, timestep: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """(B,) timesteps -> time (B, dim) for the head, and (B, 6, dim) for the blocks, in the dtype and on the device of `like`.

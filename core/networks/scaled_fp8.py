@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-FP8 = torch.float8_e4m3fn
-LARGEST = torch.finfo(FP8).max  # 448
+FP8 = (torch.float8_e4m3fn, torch.float8_e5m2)  # that checkpoints come in
+MADE = torch.float8_e4m3fn  # that is made here
+LARGEST = torch.finfo(MADE).max  # 448
+SCALE = ".scale_weight"  # beside an fp8 weight X.weight: X.scale_weight, float32, what its numbers are multiplied by
 
 
 class ScaledLinear(nn.Linear):
@@ -67,7 +69,7 @@ def _quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
     largest = wide.abs().max()
     scale = torch.where(largest == 0, torch.ones_like(largest), largest / LARGEST)
     # The conversion makes NaN of what rounding has put above the largest number.
-    return (wide / scale).clamp(-LARGEST, LARGEST).to(FP8), scale
+    return (wide / scale).clamp(-LARGEST, LARGEST).to(MADE), scale
 
 
 def quantise(state: Mapping[str, Tensor], keys: Iterable[str]) -> dict[str, Tensor]:
@@ -90,13 +92,13 @@ def quantise(state: Mapping[str, Tensor], keys: Iterable[str]) -> dict[str, Tens
         quantised, scale = _quantise(weight)
         if not torch.isfinite(scale):
             raise ValueError(f"{key} holds NaN or infinity, expected finite weights: download the file again")
-        result[key], result[scale_key(key)] = quantised, scale
+        result[key], result[scale_of(key)] = quantised, scale
     return result
 
 
-def scale_key(key: str) -> str:
-    """ "x.weight" -> "x.scale_weight"."""
-    return f"{key.removesuffix('weight')}scale_weight"
+def scale_of(weight: str) -> str:
+    """X.scale_weight of X.weight; of a layer alone, scale_weight of weight."""
+    return weight.removesuffix("weight") + SCALE[1:]
 
 
 def linear_weights(module: nn.Module) -> list[str]:
@@ -107,12 +109,12 @@ def linear_weights(module: nn.Module) -> list[str]:
 def scales_of(module: nn.Module, state: Mapping[str, Tensor]) -> set[str]:
     """Keys of a state that are scales of the module's linear layers; a strict comparison leaves them out."""
     layers = [f"{name}.weight" for name, layer in module.named_modules() if isinstance(layer, ScaledLinear)]
-    return {scale_key(key) for key in layers if scale_key(key) in state}
+    return {scale_of(key) for key in layers if scale_of(key) in state}
 
 
 def check_fp8(device: torch.device | str) -> None:
     """Raise ValueError where a device cannot convert fp8 weights."""
     try:
-        torch.tensor([1.5], dtype=FP8).to(device).to(torch.float32)
+        torch.tensor([1.5], dtype=MADE).to(device).to(torch.float32)
     except (RuntimeError, TypeError, NotImplementedError, AssertionError) as error:  # the last: torch was built without it
         raise ValueError(f"fp8 weights do not work on {device}: load the model with precision bfloat16 or float16 ({error})") from error

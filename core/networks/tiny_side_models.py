@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from . import clip_vision, umt5
 from .clip_vision import CLIPVisionConfig, ImageEncoder
 from .cogvideox_vae import autoencoder
-from .side_checkpoints import renamed
+from .state_dicts import renamed
 from .umt5 import UMT5, Tokenizer, UMT5Config
 from .wan_vae import WanVAE, WanVAEConfig
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention import merge_heads, split_heads
-from .side_checkpoints import count, filled, plain_weights, renamed, size
+from .state_dicts import count, filled, renamed, size
 from .wide_layers import Linear, RMSNorm
 
 TITLE = "UMT5"
@@ -204,12 +204,11 @@ class TextEncoder(nn.Module):
         return [self.model(torch.tensor([self.tokenizer(text)], device=device))[0] for text in texts]
 
 
-def load_umt5(state: Mapping[str, Tensor], spiece: bytes | None = None, *, dtype: torch.dtype = torch.bfloat16) -> TextEncoder:
-    """The text encoder of models_t5_umt5-xxl-enc-bf16.pth, or of ComfyUI's umt5_xxl_*.safetensors, 8 bit and scaled or not.
+def load_umt5(state: Mapping[str, Tensor], spiece: bytes | None = None) -> TextEncoder:
+    """The text encoder of models_t5_umt5-xxl-enc-bf16.pth, or of ComfyUI's umt5_xxl_*.safetensors without fp8 (`precision.dequantise`).
 
     Args:
         spiece: content of the tokenizer's spiece.model; None to take it from the tensor `spiece_model`, which ComfyUI's files hold.
-        dtype: what 8 bit weights are turned into; others stay as they are.
 
     Raises:
         ValueError: another model's checkpoint, with the counts and first names of missing and unknown keys; no tokenizer, or one that does
@@ -221,7 +220,7 @@ def load_umt5(state: Mapping[str, Tensor], spiece: bytes | None = None, *, dtype
             f"{TITLE}: the file holds no tokenizer: put spiece.model of google/umt5-xxl beside it, or use ComfyUI's umt5_xxl_*"
         )
     tokenizer = Tokenizer(bytes(stored.cpu().to(torch.uint8).numpy()) if spiece is None else spiece)
-    weights = renamed(plain_weights({key: tensor for key, tensor in state.items() if key != "spiece_model"}, dtype), _TRANSFORMERS_NAMES)
+    weights = renamed({key: tensor for key, tensor in state.items() if key != "spiece_model"}, _TRANSFORMERS_NAMES)
     config = UMT5Config.of(weights)
     remedy = "use models_t5_umt5-xxl-enc-bf16.pth or umt5_xxl_*.safetensors; T5 without U is another model"
     return TextEncoder(filled(lambda: UMT5(config), weights, title=TITLE, remedy=remedy), tokenizer)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .side_checkpoints import filled, size
+from .state_dicts import filled, size
 from .video_vae import SIDE, check_frames, check_latents
 
 TITLE = "Wan VAE"

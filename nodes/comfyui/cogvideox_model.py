@@ -16,11 +16,14 @@ from comfy.patcher_extension import CallbacksMP, WrapperExecutor, WrappersMP, ge
 from comfy.supported_models_base import BASE
 from torch import Tensor
 
-from ...core.checkpoints import FP8, SCALE, read_checkpoint, read_metadata, unify_scales
+from ...core.checkpoints import read_checkpoint, read_metadata
 from ...core.conditions import MotionCondition
-from ...core.models import KINDS, check_state, mvdit_7b_config
+from ...core.models import KINDS, mvdit_7b_config
 from ...core.networks.motion_attention import Kept
 from ...core.networks.mvdit_cogvideox import MVDiTCogVideoX, MVDiTCogVideoXConfig
+from ...core.networks.scaled_fp8 import FP8, SCALE
+from ...core.networks.state_dicts import check_state
+from ...core.precision import unify_scales
 from .checks import RunCheck
 from .conditions import KEY, ReferenceCond
 from .layers import Attention, Layers

@@ -8,9 +8,9 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ...core.checkpoints import DTYPES, check_finite, dequantise, is_scaled
+from ...core.checkpoints import check_finite
 from ...core.networks.scaled_fp8 import quantise
-from ...core.precision import BESIDE_FP8, becomes_fp8, check_precision
+from ...core.precision import BESIDE_FP8, DTYPES, becomes_fp8, check_precision, dequantise, is_scaled
 
 _LAYERS = "_quantization_metadata"  # where a file of ComfyUI's lists the layers it has quantised
 

@@ -21,7 +21,7 @@ from torch.nn import functional
 from ...core.checkpoints import check_finite, read_checkpoint, read_metadata
 from ...core.models import KINDS, identify
 from ...core.networks import clip_vision, umt5
-from ...core.networks.side_checkpoints import count, renamed, size
+from ...core.networks.state_dicts import count, renamed, size
 
 _SPIECE = ("spiece.model", "google/umt5-xxl/spiece.model")  # the vocabulary beside a text encoder that does not hold it, as released
 _SPIECE_BYTES = 64 << 20

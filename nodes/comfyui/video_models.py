@@ -7,10 +7,13 @@ import comfy.sd
 import torch
 from torch import Tensor
 
-from ...core.checkpoints import SCALE, read_checkpoint, read_metadata, unify_scales
+from ...core.checkpoints import read_checkpoint, read_metadata
 from ...core.conditions import Strength
-from ...core.models import KINDS, check_state, identify, motion_only, mvdit_17b_config
+from ...core.models import KINDS, identify, motion_only, mvdit_17b_config
 from ...core.networks.mvdit_wan import MVDiTWan
+from ...core.networks.scaled_fp8 import SCALE
+from ...core.networks.state_dicts import check_state
+from ...core.precision import unify_scales
 from ..host import VideoModel
 from .cogvideox_model import MVDiT7B, load_7b
 from .precision import prepared, without_layers

@@ -11,8 +11,9 @@ import torch
 from comfy import model_management, model_patcher
 from torch import Tensor, nn
 
-from ...core.models import KINDS, check_state
+from ...core.models import KINDS
 from ...core.networks.cogvideox_vae import CogVideoXVAE, load_cogvideox_vae
+from ...core.networks.state_dicts import check_state
 from ...core.networks.video_vae import SIDE, check_frames
 from ...core.networks.wan_vae import WanVAE, WanVAEConfig
 from .side_models import read

@@ -14,12 +14,14 @@ from comfy.model_base import WAN21
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 from torch import Tensor
 
-from ...core.checkpoints import check_finite, dequantise, read_checkpoint, read_metadata
+from ...core.checkpoints import check_finite, read_checkpoint, read_metadata
 from ...core.conditions import Strength
-from ...core.models import KINDS, check_state, identify, motion_adapter_config, motion_only
+from ...core.models import KINDS, identify, motion_adapter_config, motion_only
 from ...core.networks.motion_adapter import MotionAdapter
 from ...core.networks.motion_attention import Kept, MotionReading
 from ...core.networks.rope import RotaryTable
+from ...core.networks.state_dicts import check_state
+from ...core.precision import dequantise
 from .checks import RunCheck
 from .conditions import KEY
 from .layers import Attention, Layers

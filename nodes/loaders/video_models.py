@@ -4,7 +4,7 @@ import logging
 
 from comfy_api.latest import io, ui
 
-from ...core.checkpoints import PRECISIONS
+from ...core.precision import PRECISIONS
 from ...core.sampling.recipes import RECIPES
 from ...core.specs import ModelSpec, load_spec
 from .. import host

@@ -435,12 +435,12 @@ def comfyui_nodes():
 
 @case
 def original_layouts():
-    from motion4d.core.networks import clip_vision, side_checkpoints, umt5
+    from motion4d.core.networks import clip_vision, state_dicts, umt5
 
     text = load_file(file_of("umt5_xxl"))
     (WORK / "original").mkdir(exist_ok=True)
     (WORK / "original" / "spiece.model").write_bytes(bytes(text.pop("spiece_model").numpy()))
-    torch.save(side_checkpoints.renamed(text, umt5._TRANSFORMERS_NAMES), WORK / "original" / "text.pth")
+    torch.save(state_dicts.renamed(text, umt5._TRANSFORMERS_NAMES), WORK / "original" / "text.pth")
     image = clip_vision.in_our_names(load_file(file_of("clip_vision_h")))
     image = {
         f"visual.{key}": value for key, value in image.items() if ".attn.q." not in key and ".attn.k." not in key and ".attn.v." not in key

@@ -6,10 +6,11 @@ from itertools import pairwise
 import pytest
 import torch
 from motion4d.core import conversion
-from motion4d.core.checkpoints import SCALE, read_checkpoint, read_metadata
+from motion4d.core.checkpoints import read_checkpoint, read_metadata
 from motion4d.core.conversion import Piece, convert, write_safetensors
 from motion4d.core.models import load_motion_adapter, load_mvdit_7b, load_mvdit_17b, load_tokenizer
 from motion4d.core.networks.motion_tokenizer import MotionTokenizer, MotionTokenizerConfig
+from motion4d.core.networks.scaled_fp8 import SCALE
 from motion4d.core.specs import load_spec
 from motion4d.core.tiny_models import random_state, tiny_checkpoint, tiny_metadata
 from safetensors import safe_open

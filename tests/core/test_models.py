@@ -4,7 +4,6 @@ import time
 
 import pytest
 import torch
-from motion4d.core.checkpoints import PRECISIONS
 from motion4d.core.conversion import convert
 from motion4d.core.models import (
     KINDS,
@@ -19,6 +18,7 @@ from motion4d.core.models import (
 from motion4d.core.networks.motion_tokenizer import MotionTokenizer, MotionTokenizerConfig
 from motion4d.core.networks.mvdit_cogvideox import MVDiTCogVideoX
 from motion4d.core.networks.rope import motion_rope, vision_rope
+from motion4d.core.precision import PRECISIONS
 from motion4d.core.specs import load_spec
 from motion4d.core.tiny_models import TINY_7B, TINY_17B, tiny_checkpoint, tiny_metadata
 from safetensors.torch import save_file
@@ -185,6 +185,18 @@ def test_wan_models_are_told_apart():
     assert set(ARCHITECTURES.values()) | {"wan_t2v"} == set(KINDS)
 
 
+@pytest.mark.parametrize("name", ["mvdit_7b", "mvdit_17b", "wan_i2v_14b"])
+def test_a_tensor_that_lacks_makes_no_other_model_of_it(states, name):
+    for lost in states[name]:
+        rest = {key: value for key, value in states[name].items() if key != lost}
+        try:
+            kind = identify(rest)
+        except ValueError as error:
+            assert "no model of this pack" in str(error) or "image embedding" in str(error)
+        else:
+            assert kind == ARCHITECTURES[name] or lost == "blocks.0.motion_attn.k.weight"
+
+
 @pytest.mark.parametrize(
     ("state", "message"),
     [
@@ -192,6 +204,7 @@ def test_wan_models_are_told_apart():
         (wan(48, image=False), "Wan model with 48 input channels"),
         ({"diffusion_model.blocks.0.self_attn.q.lora_down.weight": torch.empty(1)}, "this is a LoRA"),
         ({"transformer_blocks.0.attn1.to_q.weight": torch.empty(1)}, "CogVideoX model without motion attention"),
+        ({"blocks.0.motion_attn.k.weight": torch.empty(1), "blocks.0.norm3.weight": torch.empty(1)}, "no model of this pack"),
         ({"encoder.conv1.weight": torch.empty(1, 12), "decoder.middle.0.residual.0.gamma": torch.empty(1)}, "VAE of Wan2.2"),
         ({"weight": torch.empty(1)}, "no model of this pack has such tensors .weight"),
     ],

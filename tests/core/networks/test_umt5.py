@@ -4,6 +4,7 @@ import pytest
 import torch
 from motion4d.core.networks.tiny_side_models import tiny_spiece, tiny_umt5, umt5_sizes
 from motion4d.core.networks.umt5 import TEXT_LENGTH, UMT5, Tokenizer, UMT5Config, load_umt5, position_buckets
+from motion4d.core.precision import dequantise
 
 TEXTS = ["The character is dancing.", "", "a knight walks far away in silver armour"]
 
@@ -115,7 +116,7 @@ def test_scaled_8_bit_weights_are_made_plain(state, spiece, dtype):
             plain[key] = (packed[key].float() * scale).to(dtype)
         else:
             packed[key] = plain[key] = tensor
-    encoder = load_umt5(packed, spiece, dtype=dtype)
+    encoder = load_umt5(dequantise(packed, dtype), spiece)
     assert encoder.model.blocks[0].attn.q.weight.dtype == dtype and encoder.model.norm.weight.dtype == torch.float32
     for found, expected in zip(encoder.encode(TEXTS), load_umt5(plain, spiece).encode(TEXTS), strict=True):
         assert torch.equal(found, expected)
@@ -142,7 +143,7 @@ def test_what_does_not_fit_is_refused(state, spiece):
     with pytest.raises(ValueError, match=r"\d+ pieces, the model knows 8"):
         load_umt5(state | {"token_embedding.weight": torch.zeros(8, 24)}, spiece)
     one_bias = {key: tensor for key, tensor in state.items() if "pos_embedding" not in key or "blocks.0" in key}
-    with pytest.raises(ValueError, match=r"2 missing \(blocks.1.pos_embedding.*T5 without U is another model"):
+    with pytest.raises(ValueError, match=r"2 missing: blocks.1.pos_embedding.*T5 without U is another model"):
         load_umt5(one_bias, spiece)
     with pytest.raises(ValueError, match=r"token_embedding\.weight is missing"):
         load_umt5({"visual.head": torch.zeros(1)}, spiece)
