@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from motion4d.headless import comfy_api
@@ -44,3 +45,38 @@ def host(tmp_path, monkeypatch) -> HeadlessHost:
         folder.mkdir()
     monkeypatch.setattr(door, "_announced", ours)
     return ours
+
+
+_BODY = [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19]
+
+
+def _fingers(*hands: tuple[int, int]) -> list[int]:
+    """Parents of the fingers of hands (wrist, first finger joint)."""
+    return [joint for wrist, first in hands for finger in range(first, first + 15, 3) for joint in (wrist, finger, finger + 1)]
+
+
+@pytest.fixture(scope="session")
+def body_model_arrays():
+    """body_model_arrays(joints=24): arrays under the keys of official SMPL (24), SMPL-H (52) and SMPL-X (55) files, of random numbers: the files are licensed."""
+    trees = {24: [*_BODY, 20, 21], 52: [*_BODY, *_fingers((20, 22), (21, 37))], 55: [*_BODY, 15, 15, 15, *_fingers((20, 25), (21, 40))]}
+
+    def make(joints: int = 24, *, vertices: int = 60, betas: int = 10) -> dict[str, np.ndarray]:
+        draw = np.random.default_rng(0)
+
+        def shares(rows: int, columns: int) -> np.ndarray:
+            table = draw.uniform(size=(rows, columns)) ** 4
+            return table / table.sum(1, keepdims=True)
+
+        tree = np.array([trees[joints], range(joints)], np.int64)
+        tree[0, 0] = 2**32 - 1  # as the official files write "none"
+        return {
+            "v_template": draw.uniform(-0.9, 0.9, (vertices, 3)),
+            "shapedirs": 0.02 * draw.normal(size=(vertices, 3, betas)),
+            "posedirs": 0.01 * draw.normal(size=(vertices, 3, 9 * (joints - 1))),
+            "J_regressor": shares(joints, vertices),
+            "weights": shares(vertices, joints),
+            "f": draw.integers(0, vertices, (40, 3)).astype(np.uint32),
+            "kintree_table": tree,
+        }
+
+    return make

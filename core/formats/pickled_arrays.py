@@ -1,7 +1,8 @@
-"""Arrays as pickles spell them: numpy, torch and chumpy constructors re-made from their arguments, each checked before it allocates."""
+"""Arrays as pickles spell them: numpy, torch, chumpy and scipy.sparse constructors re-made from their arguments, each checked before it allocates."""
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,69 @@ class _Chumpy(Pickled):
         return super().array() if self._value is None else self._value.array()
 
 
+class _ChumpySelection(Pickled):
+    """A part of a chumpy array (the shape directions of some SMPL files): elements `idxs` of `a`, in the shape `preferred_shape`."""
+
+    def __init__(self):
+        self._value: np.ndarray | None = None
+
+    def set_state(self, state: Any, spend: Spend) -> None:
+        source, chosen, shape = (state.get(key) if isinstance(state, dict) else None for key in ("a", "idxs", "preferred_shape"))
+        if not (isinstance(source, _Chumpy) and isinstance(chosen, _NumpyArray) and _is_shape(shape)):
+            raise ValueError("the pickle has a part of a chumpy array in an unknown form: save it as a numpy array")
+        values, indices = source.array().reshape(-1), chosen.array().reshape(-1)
+        if indices.dtype.kind not in "iu" or math.prod(shape) != len(indices):
+            raise ValueError(f"the pickle has a part of a chumpy array of shape {shape} with {len(indices):,} indices, which do not fit")
+        if len(indices) and not (indices.min() >= 0 and indices.max() < len(values)):
+            raise ValueError("the pickle has a part of a chumpy array that reaches beyond it")
+        spend(len(indices) * values.dtype.itemsize)
+        self._value, self.shape = values[indices].reshape(shape), shape
+
+    def array(self) -> np.ndarray:
+        return super().array() if self._value is None else self._value
+
+
+class _Sparse(Pickled):
+    """A compressed sparse matrix of scipy (the joint regressor of SMPL files); `array()` is dense."""
+
+    def __init__(self, by_columns: bool):
+        self._by_columns, self._value = by_columns, None
+
+    def set_state(self, state: Any, spend: Spend) -> None:
+        shape = state.get("_shape", state.get("shape")) if isinstance(state, dict) else None
+        parts = [state.get(key) for key in ("data", "indices", "indptr")] if isinstance(state, dict) else []
+        if not (_is_shape(shape) and len(shape) == 2 and all(isinstance(part, _NumpyArray) for part in parts)):
+            raise ValueError("the pickle has a sparse matrix in an unknown form: save it as a numpy array")
+        data, inner, starts = (part.array().reshape(-1) for part in parts)
+        rows, columns = shape
+        outer, limit = (columns, rows) if self._by_columns else (rows, columns)
+        fits = (
+            data.dtype.kind in "fiu"
+            and inner.dtype.kind in "iu"
+            and starts.dtype.kind in "iu"
+            and len(starts) == outer + 1
+            and len(inner) == len(data)
+        )
+        if not (fits and starts[0] == 0 and starts[-1] == len(data) and (np.diff(starts.astype(np.int64)) >= 0).all()):
+            raise ValueError(f"the pickle has a sparse matrix {shape} whose parts do not fit together: it is damaged")
+        if len(inner) and not (inner.min() >= 0 and inner.max() < limit):
+            raise ValueError(f"the pickle has a sparse matrix {shape} with an index outside it: it is damaged")
+        spend(rows * columns * data.dtype.itemsize)
+        dense = np.zeros((outer, limit), data.dtype)
+        np.add.at(dense, (np.repeat(np.arange(outer), np.diff(starts.astype(np.int64))), inner), data)
+        self._value, self.shape = dense.T if self._by_columns else dense, shape
+
+    def array(self) -> np.ndarray:
+        return super().array() if self._value is None else self._value
+
+
+_CLASSES: dict[str, Callable[[], Pickled]] = {
+    "chumpy.ch.Ch": _Chumpy,
+    "chumpy.reordering.Select": _ChumpySelection,
+    **{f"scipy.sparse.{module}.{kind}_matrix": partial(_Sparse, kind == "csc") for kind in ("csc", "csr") for module in (kind, f"_{kind}")},
+}
+
+
 def _encoded(arguments: tuple, spend: Spend) -> bytes:
     text, encoding = arguments if len(arguments) == 2 else (None, None)
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
@@ -204,10 +268,10 @@ def construct(path: str, arguments: tuple, spend: Spend) -> Any:
             return b""
         case "collections.OrderedDict":
             return _dictionary(arguments, spend)
-        case "chumpy.ch.Ch":
-            return _Chumpy()
-        case "copy_reg._reconstructor" if arguments[:1] == ("chumpy.ch.Ch",):
-            return _Chumpy()
+        case "copy_reg._reconstructor" if arguments and isinstance(arguments[0], str) and arguments[0] in _CLASSES:
+            return _CLASSES[arguments[0]]()
+        case plain if plain in _CLASSES:
+            return _CLASSES[plain]()
     raise ValueError(
         f"the pickle asks for {path}: a motion file needs numpy arrays and torch tensors only. It was not run; do not trust this file, "
         "or save its arrays as npz"
