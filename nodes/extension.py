@@ -3,6 +3,7 @@
 from comfy_api.latest import ComfyExtension
 
 from .loaders.download import DownloadModel
+from .loaders.estimators import LoadPoseEstimator
 from .loaders.motion import LoadMotion
 from .loaders.pictures import LoadReference
 from .loaders.side_models import LoadImageEncoder, LoadTextEncoder, LoadVideoVAE
@@ -12,6 +13,8 @@ from .motion.cameras import PlaceOrbitCameras, TakeCameraFromView
 from .motion.cleaning import CleanMotion
 from .motion.cutting import CutMotion
 from .motion.demo import MakeDemoMotion
+from .motion.editing import ConvertSkeleton, ConvertSpace, EditMotion, RetargetMotion
+from .motion.extraction import ExtractMotion
 from .motion.files import PreviewMotion, SaveMotion
 from .motion.inspection import InspectMotion
 from .motion.maps import DrawSkeleton, RenderBoneMaps
@@ -26,7 +29,13 @@ from .samplers.sampling import ReleasedSigmas, SampleMVDiT
 NODES = [
     MakeDemoMotion,
     LoadMotion,
+    LoadPoseEstimator,
+    ExtractMotion,
     CutMotion,
+    EditMotion,
+    RetargetMotion,
+    ConvertSpace,
+    ConvertSkeleton,
     CleanMotion,
     LoadMotionTokenizer,
     FitMotionToTokenizer,

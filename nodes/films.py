@@ -1,0 +1,92 @@
+"""VIDEO and IMAGE as films: frames one by one, with their times, and the sound beside them."""
+
+import io as streams
+import tempfile
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from comfy_api.latest import InputImpl
+from torch import Tensor
+
+from ..core.formats.video import VideoReader, read_video
+from ..core.types import ImageSize
+
+ASSUMED_FPS = 30.0  # of an IMAGE
+
+
+class Pictures:
+    """IMAGE (T, H, W, 3 or 4) in 0..1 as frames (H, W, 3) uint8, made when they are asked for."""
+
+    def __init__(self, images: Tensor):
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for picture in self._images:
+            yield (picture[..., :3].detach().cpu() * 255).round().clamp(0, 255).byte()
+
+
+@dataclass(frozen=True)
+class Film:
+    """frames: (H, W, 3) uint8 each, upright, of `image_size` (H, W), read in their order. times: seconds of each, or None where they are even at `fps`.
+    audio: AUDIO of films that hold theirs. notes: what was assumed."""
+
+    frames: Sequence[Tensor]
+    fps: float
+    image_size: ImageSize
+    times: Sequence[float] | None = None
+    audio: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+    def sound(self) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+        """AUDIO or None, and a note where the film has sound that cannot be read."""
+        if not isinstance(self.frames, VideoReader):
+            return self.audio, ()
+        try:
+            found = self.frames.audio()
+        except ValueError as error:
+            return None, (f"the sound is left out: {error}",)
+        return (None if found is None else {"waveform": found[0], "sample_rate": found[1]}), ()
+
+
+@contextmanager
+def opened_film(video: Any, fps: float) -> Iterator[Film]:
+    """Open a VIDEO, of which one made from a file is read from there frame by frame, or an IMAGE, which is given `fps`, or 30 where that is 0."""
+    if isinstance(video, Tensor):
+        notes = () if fps else (f"{ASSUMED_FPS:g} fps assumed: pictures have none",)
+        yield Film(Pictures(video), fps or ASSUMED_FPS, tuple(video.shape[1:3]), notes=notes)
+    elif isinstance(video, InputImpl.VideoFromFile):
+        with _path(video.get_stream_source()) as path, _read(path, video) as reader:
+            yield Film(reader, reader.fps, reader.image_size, reader.times)
+    else:
+        parts = video.get_components()
+        yield Film(Pictures(parts.images), float(parts.frame_rate), tuple(parts.images.shape[1:3]), audio=parts.audio)
+
+
+@contextmanager
+def _path(source: str | streams.BytesIO) -> Iterator[Path]:
+    """A video in memory is written to a file for as long as it is read."""
+    if not isinstance(source, streams.BytesIO):
+        yield Path(source)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "video.mp4"
+        path.write_bytes(source.getbuffer())
+        yield path
+
+
+def _read(path: Path, video: Any) -> VideoReader:
+    """The part of a file that the VIDEO is cut to, where its program can cut."""
+    whole = read_video(path)
+    start, length = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()
+    if not start and not length:
+        return whole
+    times = [time - whole.times[0] for time in whole.times]
+    first = min(bisect_left(times, start), len(times) - 1)
+    return read_video(path, start=first, stop=max(first + 1, bisect_left(times, start + length)) if length else None)
