@@ -96,12 +96,13 @@ def mvdit_long(infos: Mapping[str, Any]) -> Workflow:
         "23",
         "Motion4D_InspectDrift",
         "Does it drift?",
-        flow.below("22"),
+        (2280, 80),
         room=130,
         latent=flow.out("18", "latent"),
         images=flow.out("19", "IMAGE"),
     )
     flow.add("24", "PreviewImage", "Drift", flow.below("23"), room=230, images=flow.out("23", "plot"))
+    flow.frame("Drift", "23", "24")
     flow.note(
         "## A video of any length\n\nThe model knows 49 frames. *Sample in windows* denoises overlapping windows of them together, so that there is no seam and no VAE "
         "between two clips; **mode** has the clip-by-clip ways as well. *Does it drift?* shows whether colour and contrast wander off.\n\n"
@@ -125,7 +126,7 @@ def _about(size: str, side: str, recipe: str) -> str:
 def motion_part(flow: Workflow, *, action: str = "wave", seconds: float = 2.45, frames: int = 49) -> dict[str, Link]:
     """Nodes 1 to 13: a motion, its tokens, drawings of both, and the reference picture."""
     flow.add("2", "Motion4D_MakeDemoMotion", "Demo motion", (0, 80), action=action, seconds=seconds, fps=20.0)
-    flow.add("1", "Motion4D_LoadMotion", "Motion", flow.below("2"), max_side=640, default=flow.out("2", "motion"))
+    flow.add("1", "Motion4D_LoadMotion", "Motion", flow.below("2"), room=60, max_side=640, default=flow.out("2", "motion"))
     part = {"motion": flow.out("1", "motion"), "images": flow.out("1", "frames"), "frames": frames}
     flow.add("3", "Motion4D_CutMotion", "Part", flow.below("1"), **part)
     motion = flow.out("3", "motion")
@@ -154,7 +155,7 @@ def motion_part(flow: Workflow, *, action: str = "wave", seconds: float = 2.45, 
     flow.add("10", "Motion4D_DrawSkeleton", "Tokens drawn", flow.below("9"), motion=flow.out("8", "motion"), cameras=cameras)
     flow.add("11", "Motion4D_CutMotion", "First frame", flow.below("10"), motion=motion, frames=1)
     flow.add("12", "Motion4D_RenderBoneMaps", "A figure", flow.below("11"), motion=flow.out("11", "motion"), cameras=cameras)
-    flow.add("13", "Motion4D_LoadReference", "Picture of the person", flow.below("12"), default=flow.out("12", "normals"))
+    flow.add("13", "Motion4D_LoadReference", "Picture of the person", flow.below("12"), room=30, default=flow.out("12", "normals"))
     flow.frame("Pictures", "9", "10", "11", "12", "13")
     return {
         "fps": flow.out("1", "fps"), "tokens": tokens, "picture": flow.out("13", "image"), "driving": flow.out("3", "images"),
