@@ -73,7 +73,8 @@ class ComfyHost:
         import folder_paths
 
         _register(folder_paths, folder)
-        return Path(folder_paths.get_folder_paths(folder)[0])
+        places = [Path(place) for place in folder_paths.get_folder_paths(folder)]
+        return next((place for place in places if place.name == folder), places[0])  # the first may be an older name, as models/unet
 
     def device(self):
         from comfy.model_management import get_torch_device
