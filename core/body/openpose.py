@@ -16,7 +16,7 @@ _SAME = {
     "left_hip": "left_hip", "left_knee": "left_knee", "left_ankle": "left_ankle",
 }  # fmt: skip
 # Metres from the head joint in rest axes (left is +x, the face looks along +z) of a person of REST_STATURE: our estimates for a mean head.
-_FACE = {
+FACE = {
     "nose": (0.0, 0.025, 0.118), "left_eye": (0.032, 0.056, 0.080), "right_eye": (-0.032, 0.056, 0.080), "left_ear": (0.072, 0.039, 0.0),
     "right_ear": (-0.072, 0.039, 0.0),
 }  # fmt: skip
@@ -47,7 +47,7 @@ def openpose_joints(motion: Motion) -> Motion:
     put("neck", motion.joints[:, shoulders].mean(1), motion.confidence[:, shoulders].amin(1))
     turn, trust = _head_turn(motion)
     scale = (estimate_stature(motion) or REST_STATURE) / REST_STATURE
-    for name, offset in _FACE.items():
+    for name, offset in FACE.items():
         put(name, motion.joints[:, names.index("head")] + turn @ (scale * torch.tensor(offset).to(turn)), trust)
     joints[confidence == 0] = torch.nan
     return replace(motion, joints=joints, confidence=confidence, skeleton=OPENPOSE18, rotations=None, translation=None)
