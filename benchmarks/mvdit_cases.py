@@ -86,9 +86,7 @@ class Case:
         return run_recipe(self.recipe.with_steps(steps), self.latents.float(), predict, guidance=guidance, generator=generator)
 
 
-def random_model(
-    kind: type[nn.Module], config, *, device: torch.device, dtype: torch.dtype, attention: Attention | None, ops=nn
-) -> nn.Module:
+def random_model(kind: type[nn.Module], config, *, device: torch.device, dtype: torch.dtype, attention: Attention | None) -> nn.Module:
     """A model whose memory is taken once, in its final dtype, with weights that keep activations near 1."""
     with torch.device("meta"):
         model = kind(config, attention=attention, ops=ScaledOps)  # works as an ordinary one until a weight is made fp8

@@ -8,7 +8,6 @@ from torch import Tensor
 from ..core.conditions import VideoCondition, known_mask
 from ..core.networks.motion_attention import Kept, Observe
 from ..core.networks.mvdit_wan import PATCH
-from ..core.networks.scaled_fp8 import FP8, check_fp8
 from ..core.sampling.latents import LATENT_SCALES
 from ..core.sampling.noise import noised, starting_noise, step_generator
 from ..core.sampling.recipes import RECIPES, Recipe
@@ -34,7 +33,7 @@ def sample(
 ) -> Tensor:
     """See `nodes.host.Host.sample`. progress: makes a bar of that many steps."""
     model = guider.model
-    _check(guider, latents, recipe, windows, device)
+    _check(guider, latents, recipe, windows)
     scale, put_back = LATENT_SCALES[model.kind], guider.branches["positive"].condition.put_back
     pinned = None if put_back is None else scale.to_model(put_back).to(device)
     noise = starting_noise(latents.shape, seed).to(device)
@@ -61,7 +60,7 @@ def motion_attention(guider: Guider, latents: Tensor, *, progress: float, blocks
     """See `nodes.host.Host.motion_attention`."""
     model = guider.model
     recipe = next(one for one in RECIPES.values() if one.kind == model.kind)
-    _check(guider, latents, recipe, None, device)
+    _check(guider, latents, recipe, None)
     if unknown := sorted(set(blocks) - set(model.motion_blocks)):
         raise ValueError(f"blocks {unknown} have no motion attention: choose among {', '.join(map(str, model.motion_blocks)) or 'none'}")
     motion = guider.branches["positive"].condition.motion
@@ -159,7 +158,7 @@ def _masked_video(condition: VideoCondition) -> Tensor:
     return torch.cat([known_mask(condition).to(latents), latents])
 
 
-def _check(guider: Guider, latents: Tensor, recipe: Recipe, windows: WindowPlan | None, device: torch.device) -> None:
+def _check(guider: Guider, latents: Tensor, recipe: Recipe, windows: WindowPlan | None) -> None:
     """Everything that can be wrong with what is sampled, before anything is loaded onto the device.
 
     Raises:
@@ -185,8 +184,6 @@ def _check(guider: Guider, latents: Tensor, recipe: Recipe, windows: WindowPlan 
                 f"{name}: tokens have {tokens.shape[1]} channels, this model expects {model.motion_width}: use the tokenizer it was trained with"
             )
     used = {name for at in _points(recipe) for name in guider.needed(at)}
-    if any(tensor.dtype in FP8 for tensor in guider.model.module.parameters()):
-        check_fp8(device)
     lengths = {latents.shape[2]} if windows is None else {len(indices) for indices in windows.indices}
     for name in sorted(used):
         (_check_7b if model.kind == "mvdit_7b" else _check_17b)(name, guider, lengths)

@@ -98,7 +98,7 @@ class HeadlessHost:
         return Bar(self.label, total, quiet=self._quiet)
 
     def load_video_model(self, path: Path, *, precision: str) -> HeadlessModel:
-        return video_models.load_video_model(path, precision)
+        return video_models.load_video_model(path, precision, self.device())
 
     def load_motion_adapter(self, path: Path) -> MotionAdapter:
         return load_motion_adapter(path)

@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..core.checkpoints import CHECKPOINT_SUFFIXES, read_checkpoint
+from ..core.checkpoints import CHECKPOINT_SUFFIXES, check_finite, read_checkpoint
 from ..core.networks.video_vae import SIDE
 from ..nodes import host
 
@@ -129,7 +129,10 @@ class LoraLoaderModelOnly(io.ComfyNode):
     def execute(cls, model, lora_name, strength_model):
         if strength_model == 0:
             return io.NodeOutput(model)
-        return io.NodeOutput(model.with_lora(read_checkpoint(_file("loras", lora_name)), strength_model))
+        path = _file("loras", lora_name)
+        state = read_checkpoint(path)
+        check_finite(state, str(path))
+        return io.NodeOutput(model.with_lora(state, strength_model))
 
 
 class UNETLoader(io.ComfyNode):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from ..core.conditions import Strength
@@ -12,6 +13,8 @@ from ..core.models import KINDS, load_mvdit_7b, load_mvdit_17b
 from ..core.networks.lora import merge_lora
 from ..core.networks.motion_adapter import MotionAdapter
 from ..core.networks.mvdit_wan import MVDiTWan
+from ..core.networks.scaled_fp8 import check_fp8
+from ..core.precision import stays_scaled
 from ..nodes.host import VideoModel
 from .side_models import identified
 
@@ -60,13 +63,15 @@ class HeadlessModel:
         return replace(self, module=module)
 
 
-def load_video_model(path: Path, precision: str) -> HeadlessModel:
-    """An MV-DiT 7B or 17B, or a plain Wan2.1 image-to-video model, told apart by their tensors.
+def load_video_model(path: Path, precision: str, device: torch.device) -> HeadlessModel:
+    """An MV-DiT 7B or 17B, or a plain Wan2.1 image-to-video model, told apart by their tensors, to run on a device.
 
     Raises:
-        FileNotFoundError, ValueError: as `core.models.load_mvdit_17b`.
+        FileNotFoundError, ValueError: as `core.models.load_mvdit_17b`, or fp8 on a device without it.
     """
-    kind = identified(path)[1]
+    state, kind = identified(path)
+    if stays_scaled(state, precision):
+        check_fp8(device)
     if kind == "mvdit_7b":
         return HeadlessModel(load_mvdit_7b(path, precision=precision), kind)
     return HeadlessModel(load_mvdit_17b(path, precision=precision), "mvdit_17b")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .scaled_fp8 import ScaledLinear
+from .state_dicts import shortly
 
 PREFIXES = ("diffusion_model.", "transformer.", "")
 # Ending of a key -> what it holds. Two vocabularies for the same pair, and additions of full size.
@@ -18,6 +19,7 @@ ENDINGS = {
     ".diff": "diff",
     ".diff_b": "diff_b",
 }
+UNREAD = (".dora_scale", ".lora_mid.weight")  # beside a pair, they change what it means
 
 
 def merge_lora(module: nn.Module, state: Mapping[str, Tensor], strength: float = 1.0) -> int:
@@ -36,13 +38,16 @@ def merge_lora(module: nn.Module, state: Mapping[str, Tensor], strength: float =
         How many tensors of the model have changed.
 
     Raises:
-        ValueError: no name fits, half of a pair is missing, or a shape does not fit; nothing has changed then.
+        ValueError: no name fits, half of a pair is missing, a shape does not fit, or it is of another kind than a pair of matrices for each
+            layer; nothing has changed then.
     """
     if not abs(strength) < float("inf"):
         raise ValueError(f"the strength of the LoRA is {strength}, expected a finite number: 1 as trained")
+    if other := [key for key in state if key.endswith(UNREAD)]:
+        raise ValueError(f"the LoRA has {shortly(other)}, which is not merged here: use a LoRA without, or load it in ComfyUI")
     changes = _changes(module, state)
     if not changes:
-        named = f"{len(state)} tensors ({', '.join(list(state)[:3])})"
+        named = f"{len(state)} tensors ({shortly(list(state))})"
         raise ValueError(f"none of {named} fits {type(module).__name__}: choose a LoRA of this model")
     for name, sources in changes.items():
         _check(module, name, sources, state)

@@ -174,7 +174,7 @@ class MVDiTWan(WanMotion):
             text: B tensors (L, text_dim), L up to text_len. image: (B, N, image_dim) tokens of the image encoder.
             condition: (B, in_channels - C, F, H, W) mask and masked video.
             motion: what `read_motion` gave; or (B, L, motion_dim) tokens, frame-major; None leaves the backbone alone. Released weights know
-                L = 312 only, see `length_note`.
+                L = 312 only, see `wan_blocks.MotionAttention`.
             motion_rope: table of L rows, of `motion_rope(..., split=config.motion_split)`, with tokens alone.
             vision_rope: table of the patches; None for that of a whole clip, `read_vision`.
             context: of `prepare`, in place of text, image, tokens and motion_rope. With a reading beside it, it has none of its own.

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from .wan_blocks import KEY_LAYOUTS, vision_split
 
-RELEASED_LENGTH = 312  # motion tokens that the released weights were trained with; see `wan_blocks.MotionAttention`
-
 
 @dataclass(frozen=True)
 class MVDiTWanConfig:
@@ -61,13 +59,3 @@ class MVDiTWanConfig:
         if rest or third % 2:
             raise ValueError(f"heads of {self.head_dim} channels leave {self.head_dim - time} for x, y and z, expected a multiple of 6")
         return time, third, third, third
-
-
-def length_note(config: MVDiTWanConfig, length: int) -> str:
-    """What to tell a user who samples with this many motion tokens; "" where there is nothing to tell."""
-    if config.key_layout != "released" or not config.motion_blocks or length == RELEASED_LENGTH:
-        return ""
-    return (
-        f"the motion has {length} tokens, the released 17B weights were trained with {RELEASED_LENGTH} (13 latent frames of 24 joints) and mix "
-        "the keys of tokens by that number: the motion will be followed less well; use windows of 13 latent frames (49 video frames)"
-    )

@@ -124,6 +124,15 @@ def test_a_lora_is_merged_into_a_copy(host, put):
     assert lora_path.parent.name == "loras"
 
 
+def test_a_lora_with_nan_is_refused_by_name(host, put, states):
+    (model_file, _), (lora, path) = put("mvdit_17b"), put("step_distilled_lora")
+    name = next(iter(states("step_distilled_lora")))
+    save_file(states("step_distilled_lora") | {name: torch.full_like(states("step_distilled_lora")[name], torch.nan)}, path)
+    model = made(model_nodes.UNETLoader, unet_name=model_file, weight_dtype="default")
+    with pytest.raises(ValueError, match=f"{lora} has NaN or infinite values in {name}"):
+        made(model_nodes.LoraLoaderModelOnly, model=model, lora_name=lora, strength_model=0.5)
+
+
 def test_a_workflow_of_stand_ins_runs(host, put):
     file, _ = put("wan_vae")
     nodes = {node.GET_SCHEMA().node_id: node for node in model_nodes.NODES}

@@ -480,6 +480,13 @@ def test_files_of_something_else_are_refused_by_name(host, tmp_path, checkpoints
         host.load_video_model(tmp_path / "x.safetensors", precision="as stored")
 
 
+def test_fp8_is_refused_on_a_device_without_it_before_anything_is_converted(host, load, monkeypatch):
+    monkeypatch.setattr(host, "device", lambda: torch.device("mps"))  # not in every torch, and without fp8 where it is
+    with pytest.raises(ValueError, match="fp8 weights do not work on mps: load the model with precision bfloat16"):
+        load("mvdit_7b", "fp8 scaled")
+    assert load("mvdit_7b", "bfloat16").kind == "mvdit_7b"
+
+
 class Dangerous:
     def __init__(self, trace):
         self.trace = trace

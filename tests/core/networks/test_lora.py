@@ -135,6 +135,10 @@ def test_fp8_weights_are_quantised_again(generator):
         ({"blocks.0.q.lora_up.weight": (6, 2), "blocks.0.q.lora_down.weight": (2, 8)}, "choose a LoRA of this model"),
         ({"blocks.0.q.diff": (6, 8)}, r"blocks.0.q.diff has shape \(6, 8\), blocks.0.q.weight \(8, 6\)"),
         ({"blocks.0.q.diff_b": (6,)}, r"blocks.0.q.bias \(8,\)"),
+        (
+            {"blocks.0.q.lora_up.weight": (8, 2), "blocks.0.q.lora_down.weight": (2, 6), "blocks.0.q.dora_scale": (8, 1)},
+            "blocks.0.q.dora_scale, which is not merged here",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_and_nothing_changes(model, state, message):

@@ -9,7 +9,6 @@ from motion4d.core.networks.motion_adapter import MotionAdapter
 from motion4d.core.networks.motion_attention import Kept
 from motion4d.core.networks.mvdit_wan import MVDiTWan, MVDiTWanConfig
 from motion4d.core.networks.rope import motion_rope
-from motion4d.core.networks.wan_config import length_note
 
 CONFIG = MVDiTWanConfig(
     dim=80, heads=2, ffn_dim=64, layers=6, in_channels=7, out_channels=3, text_dim=10, text_len=8, freq_dim=16, image_dim=14, motion_dim=48
@@ -167,16 +166,6 @@ def test_a_file_that_does_not_fit_is_refused(adapter, change, message):
     change(state)
     with pytest.raises(ValueError, match=message):
         MotionAdapter.from_state(state, CONFIG)
-
-
-def test_the_note_on_lengths():
-    released = MVDiTWanConfig()
-    assert length_note(released, 312) == ""
-    assert (
-        "504 tokens" in length_note(released, 504) and "312" in length_note(released, 504) and "windows of 13" in length_note(released, 504)
-    )
-    assert length_note(dataclasses.replace(released, key_layout="transposed"), 504) == ""
-    assert length_note(dataclasses.replace(released, motion_every=0), 504) == ""
 
 
 def test_which_blocks_have_motion():
