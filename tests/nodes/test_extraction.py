@@ -1,0 +1,101 @@
+import io
+import sys
+from fractions import Fraction
+
+import pytest
+import torch
+from comfy_api.latest import InputImpl, Types
+from motion4d.core.estimators.nlf import NLF
+from motion4d.core.estimators.tiny_nlf import write_tiny_nlf
+from motion4d.core.formats import write_video
+from motion4d.nodes.loaders.estimators import MEDIAPIPE, LoadPoseEstimator
+from motion4d.nodes.motion.extraction import ExtractMotion
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.*deprecated:DeprecationWarning")
+SETTINGS = {"fps": 0.0, "field_of_view": 55.0, "batch": 0, "find_shots": True}
+
+
+@pytest.fixture
+def estimator(host):
+    (host.models[0] / "nlf").mkdir()
+    write_tiny_nlf(host.models[0] / "nlf" / "nlf_l_multi_0.3.2.torchscript")
+    return LoadPoseEstimator.execute("nlf_l_multi_0.3.2.torchscript", False)[0]
+
+
+@pytest.fixture(scope="module")
+def film():
+    """(24, 64, 96, 3) in 0..1: somebody who walks to the right, and is away in the last four frames."""
+    film = torch.zeros(24, 64, 96, 3)
+    for number in range(20):
+        film[number, 10:60, 4 + 3 * number : 20 + 3 * number] = 0.9
+    return film
+
+
+@pytest.fixture
+def file(film, tmp_path):
+    path = tmp_path / "walk.mp4"
+    write_video(film, path, 12.0, audio=(torch.rand(1, 2, 32000) - 0.5, 16000))
+    return path
+
+
+def _places(people):
+    return torch.stack([frame.joints[0, 0, 0] for frame in people.frames if frame.count])
+
+
+def test_a_file_an_image_and_components_give_the_same_motion(estimator, film, file):
+    components = Types.VideoComponents(images=film, frame_rate=Fraction(12), audio=None)
+    sources = (
+        (InputImpl.VideoFromFile(str(file)), 0.0),
+        (InputImpl.VideoFromFile(io.BytesIO(file.read_bytes())), 0.0),
+        (InputImpl.VideoFromComponents(components), 0.0),
+        (film, 12.0),
+    )
+    results = [ExtractMotion.execute(estimator, video, **(SETTINGS | {"fps": fps})) for video, fps in sources]
+    for people, fps, _, _ in (one.result for one in results):
+        assert fps == 12.0 and people.counts == (1,) * 20 + (0,) * 4 and people.image_size == (64, 96)
+        torch.testing.assert_close(_places(people), _places(results[0][0]), atol=0.05, rtol=0)
+    assert (_places(results[0][0]).diff() > 0).all()
+    assert results[0][2]["waveform"].shape == (1, 2, 32000) and results[3][2] is None
+
+
+def test_the_rate_is_converted_by_the_times_of_the_frames(estimator, file):
+    people, fps, audio, report = ExtractMotion.execute(estimator, InputImpl.VideoFromFile(str(file)), **(SETTINGS | {"fps": 6.0})).result
+    assert fps == 6.0 and len(people.frames) == 12 and audio["waveform"].shape[-1] == 32000
+    assert "12 left out and 0 repeated" in report and "nobody is seen in 2 of 12 frames: 10-11" in report
+
+
+def test_a_video_that_its_program_has_cut_is_read_between_the_cuts(estimator, file):
+    video = InputImpl.VideoFromFile(str(file))
+    video.get_active_trim_window = lambda: (0.5, 1.0)
+    people, _, audio, _ = ExtractMotion.execute(estimator, video, **SETTINGS).result
+    whole = ExtractMotion.execute(estimator, InputImpl.VideoFromFile(str(file)), **SETTINGS)[0]
+    assert len(people.frames) == 12 and audio["waveform"].shape[-1] == 16000
+    torch.testing.assert_close(_places(people), _places(whole)[6:18])
+
+
+def test_the_field_of_view_decides_how_far_away_people_stand(estimator, film):
+    near, far = (ExtractMotion.execute(estimator, film, **(SETTINGS | {"field_of_view": fov}))[0] for fov in (90.0, 30.0))
+    assert far.frames[0].joints[0, 0, 2] > 2 * near.frames[0].joints[0, 0, 2]
+
+
+def test_pictures_without_a_rate_are_taken_for_thirty_a_second(estimator, film):
+    result = ExtractMotion.execute(estimator, film[:1], **SETTINGS)
+    assert result[1] == 30.0 and "30 fps assumed" in result[3] and result[0].counts == (1,)
+
+
+def test_nobody_is_an_error_that_says_so(estimator):
+    with pytest.raises(ValueError, match="sees nobody"):
+        ExtractMotion.execute(estimator, torch.zeros(3, 32, 32, 3), **SETTINGS)
+
+
+def test_estimators_are_loaded_by_name(host, estimator):
+    assert isinstance(estimator, NLF) and "nlf_l_multi_0.3.2" in estimator.name
+    assert LoadPoseEstimator.GET_SCHEMA().inputs[0].options == ["nlf_l_multi_0.3.2.torchscript", MEDIAPIPE]
+    with pytest.raises(FileNotFoundError, match=r"models/nlf.*non-commercial"):
+        LoadPoseEstimator.execute("nlf_l_multi_0.2.2.torchscript", False)
+
+
+def test_without_its_package_mediapipe_says_how_to_install_it(host, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(ImportError, match=r"pip install mediapipe==0\.10\.14"):
+        LoadPoseEstimator.execute(MEDIAPIPE, False)
