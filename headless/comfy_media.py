@@ -166,8 +166,16 @@ class InputImpl:
     VideoFromComponents = VideoFromComponents
 
 
+class MESH:
+    """Vertices (B, N, 3) and faces (B, F, 3)."""
+
+    def __init__(self, vertices: Tensor, faces: Tensor):
+        self.vertices, self.faces = vertices, faces
+
+
 class Types:
     VideoCodec = VideoCodec
     VideoContainer = VideoContainer
     VideoComponents = VideoComponents
     File3D = File3D
+    MESH = MESH

@@ -2,6 +2,7 @@
 
 from comfy_api.latest import ComfyExtension
 
+from .loaders.body_model import LoadBodyModel
 from .loaders.download import DownloadModel
 from .loaders.estimators import LoadPoseEstimator
 from .loaders.motion import LoadMotion
@@ -9,6 +10,9 @@ from .loaders.pictures import LoadReference
 from .loaders.side_models import LoadImageEncoder, LoadTextEncoder, LoadVideoVAE
 from .loaders.tokenizer import LoadMotionTokenizer
 from .loaders.video_models import LoadMotionAdapter, LoadMVDiT
+from .motion.body import MakeBodyMesh, PoseBodyModel
+from .motion.bridges import ConvertToKeypoints, ConvertToMotion, ConvertToPeople, ConvertToTokens
+from .motion.bridges_out import ConvertMotionToNLF, ConvertMotionToOpenPose, ConvertMotionToSMPL, ConvertTokens, SaveSMPLParameters
 from .motion.cameras import PlaceOrbitCameras, TakeCameraFromView
 from .motion.cleaning import CleanMotion
 from .motion.cutting import CutMotion
@@ -50,6 +54,18 @@ NODES = [
     DrawSkeleton,
     SaveMotion,
     PreviewMotion,
+    ConvertToMotion,
+    ConvertToPeople,
+    ConvertToKeypoints,
+    ConvertToTokens,
+    ConvertMotionToNLF,
+    ConvertMotionToOpenPose,
+    ConvertMotionToSMPL,
+    SaveSMPLParameters,
+    ConvertTokens,
+    LoadBodyModel,
+    PoseBodyModel,
+    MakeBodyMesh,
     LoadReference,
     LoadMVDiT,
     LoadMotionAdapter,

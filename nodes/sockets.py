@@ -11,3 +11,12 @@ Placement = io.Custom("MOTION4D_PLACEMENT")
 People = io.Custom("MOTION4D_PEOPLE")
 Estimator = io.Custom("MOTION4D_ESTIMATOR")
 Load3DCamera = io.Custom("LOAD3D_CAMERA")
+Keypoints = io.Custom("MOTION4D_KEYPOINTS")
+BodyModel = io.Custom("MOTION4D_BODY_MODEL")
+
+# Types of other packs, known by their names alone; what is in them is in core/formats/wires.
+NLFPred = io.Custom("NLFPRED")
+MTVCrafterMotion = io.Custom("MTVCRAFTERMOTION")
+SMPLParams = io.Custom("SMPL_PARAMS")
+PoseKeypoint = io.Custom("POSE_KEYPOINT")
+POSE_DATA = (NLFPred, io.Custom("MHR_POSE_DATA"), io.Custom("KIMODO_POSE_DATA"), SMPLParams)

@@ -66,6 +66,13 @@ class BodyModel:
         """SMPL, SMPL-H or SMPL-X."""
         return FAMILY[len(self.skeleton.names)][0]
 
+    def describe(self) -> str:
+        """What it is, in one line."""
+        size = (
+            f"{len(self.template):,} vertices, {len(self.faces):,} faces, {len(self.skeleton.names)} joints, {self.shapes.shape[-1]} betas"
+        )
+        return f"{self.kind} of {self.name or 'no file'}: {size}"
+
     @cached_property
     def _rest(self) -> tuple[Tensor, Tensor]:
         """Joints of the template (J, 3) and their change with each beta (J, 3, B)."""

@@ -5,18 +5,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..formats.clips import ASSUMED_FPS
 from ..formats.wires import pose_data_frames
 from ..types import CameraRig, ImageSize
 from .people import Detections, FramePeople
 
 
-def detections_of(payload: Any, *, fps: float, image_size: ImageSize | None = None) -> Detections:
+def detections_of(payload: Any, *, fps: float | None = None, image_size: ImageSize | None = None) -> Detections:
     """NLFPRED, MHR_POSE_DATA or KIMODO_POSE_DATA as Detections; boxes that the payload lacks are those of the projected joints.
 
     People of whom no joint is there are left out.
 
     Args:
-        image_size: (H, W) of the picture; NLFPRED does not tell it.
+        fps: none of the kinds tells it; 30 is assumed and noted without it. image_size: (H, W) of the picture; NLFPRED does not tell it.
 
     Raises:
         ValueError: other contents, SMPL_PARAMS (one person, nobody to choose from), or NLFPRED without image_size.
@@ -32,7 +33,9 @@ def detections_of(payload: Any, *, fps: float, image_size: ImageSize | None = No
         present = (confidence > 0).any(-1)
         boxes = _boxes(joints[present], camera) if found.boxes is None else found.boxes[frame][present]
         people.append(FramePeople(joints=joints[present], confidence=confidence[present], boxes=boxes))
-    return Detections(frames=tuple(people), fps=fps, image_size=found.image_size, intrinsics=found.intrinsics, notes=found.notes)
+    notes = found.notes if fps is not None else (f"{ASSUMED_FPS:g} fps assumed: pose data has no frame rate", *found.notes)
+    rate = ASSUMED_FPS if fps is None else fps
+    return Detections(frames=tuple(people), fps=rate, image_size=found.image_size, intrinsics=found.intrinsics, notes=notes)
 
 
 def _boxes(joints: Tensor, camera: CameraRig) -> Tensor:

@@ -6,4 +6,4 @@ from .nlf_poses import from_nlfpred, nlf_frames, to_nlfpred
 from .pose_data import pose_data_frames, pose_data_motion
 from .pose_frames import PoseFrames
 from .pose_keypoints import from_pose_keypoints, to_pose_keypoints
-from .smpl_parameters import from_smpl_params, save_smpl_params, to_smpl_params
+from .smpl_parameters import SPACES, from_smpl_params, save_smpl_params, to_smpl_params
