@@ -82,7 +82,7 @@ class HeadlessHost:
 
     def model_file(self, folder: str, name: str) -> Path:
         for root in self.models:
-            if (path := confined(root / folder, name)).is_file():
+            if (path := confined(root / folder, name, links=True)).is_file():
                 return path
         raise FileNotFoundError(f"{name} is not in {_listed(root / folder for root in self.models)}")
 

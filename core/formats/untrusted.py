@@ -1,6 +1,7 @@
 """Reading what nobody vouches for: sizes are checked before anything is allocated, and every failure names the file."""
 
 import io
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,13 +29,16 @@ def naming(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: the file is damaged or not of the kind it claims to be ({reason})") from error
 
 
-def confined(folder: Path, name: str) -> Path:
+def confined(folder: Path, name: str, *, links: bool = False) -> Path:
     """`folder / name`, refused with ValueError where it leads out of the folder.
 
     A name with a drive, a host or a root is refused unseen: to look where it leads would contact the host.
+
+    links: links in the folder are its owner's, and may lead anywhere (models on shared storage).
     """
-    path = None if PureWindowsPath(name).anchor else (folder / name).resolve()
-    if path is None or not path.is_relative_to(folder.resolve()):
+    real = os.path.abspath if links else os.path.realpath
+    path = None if PureWindowsPath(name).anchor else Path(real(folder / name))
+    if path is None or not path.is_relative_to(real(folder)):
         raise ValueError(f"'{name}' leads out of the folder {folder}: choose a file inside it")
     return path
 

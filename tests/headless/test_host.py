@@ -73,6 +73,19 @@ def test_a_prefix_without_a_name_is_refused(host, prefix):
         host.output_file(prefix, ".npz")
 
 
+def test_a_models_folder_may_link_to_storage_elsewhere(tmp_path):
+    stored = tmp_path / "storage" / "model.safetensors"
+    stored.parent.mkdir()
+    stored.write_bytes(b"weights")
+    folder = tmp_path / "models" / "vae"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").symlink_to(stored)
+    host = HeadlessHost(inputs=[tmp_path], output=tmp_path, models=[tmp_path / "models"])
+    assert host.model_file("vae", "model.safetensors").read_bytes() == b"weights"
+    with pytest.raises(ValueError, match="leads out of the folder"):
+        host.model_file("vae", "../../storage/model.safetensors")
+
+
 def test_models_are_found_in_every_models_folder(tmp_path):
     for folder, name in (("one", "a.safetensors"), ("two", "b.pt"), ("two", "c.txt")):
         (tmp_path / folder / "kind").mkdir(parents=True, exist_ok=True)
