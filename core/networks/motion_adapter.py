@@ -45,9 +45,14 @@ class WanMotion(nn.Module):
             ValueError: as of `read_rows`, or there are tokens and no motion attention.
         """
         width = self.config.motion_dim
-        if not self.config.motion_blocks and any(row.tokens is not None for row in rows):
-            raise ValueError("this Wan model has no motion attention: load it with the motion adapter, or use Apply Motion Attention")
+        if any(row.tokens is not None for row in rows):
+            self.check_attention()
         return read_rows(self, rows, partial(self._read, like=like), width=width, like=like, window=window, kept=kept, weights=weights)
+
+    def check_attention(self) -> None:
+        """ValueError unless there is motion attention."""
+        if not self.config.motion_blocks:
+            raise ValueError("this Wan model has no motion attention: load it with the motion adapter, or use Apply Motion Attention")
 
     @torch.no_grad()
     def _read(self, condition: MotionCondition, like: Tensor) -> Mapping[int, KeysValues] | None:

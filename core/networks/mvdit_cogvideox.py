@@ -106,20 +106,6 @@ class MVDiTCogVideoX(nn.Module):
         self.norm_out = AdaNormOut(config.width, config.time_dim, ops)
         self.proj_out = ops.Linear(config.width, config.out_channels * config.patch**2)
 
-    @torch.no_grad()
-    def motion_keys_values(self, motion: Tensor, motion_rope: RotaryTable) -> list[KeysValues]:
-        """What every block attends to in the motion; it is the same at all steps, and `forward` takes it in place of the tokens.
-
-        Args:
-            motion: (B, L, heads * head_dim), in the device and dtype the model computes in. motion_rope: of L rows.
-
-        Returns:
-            One for each block: with the released sizes 154 MiB for each row of the batch in bfloat16.
-        """
-        self._check_motion(motion, motion_rope)
-        table = motion_rope.to(motion.device)
-        return [block.attn0.keys_values(motion, table) for block in self.transformer_blocks]
-
     def read_motion(
         self,
         rows: Sequence[MotionCondition],
@@ -141,6 +127,7 @@ class MVDiTCogVideoX(nn.Module):
         read = partial(self._read, like=like)
         return read_rows(self, rows, read, width=self.config.width, like=like, window=window, kept=kept, weights=weights)
 
+    @torch.no_grad()
     def _read(self, condition: MotionCondition, like: Tensor) -> Mapping[int, KeysValues]:
         tokens, slots, joints = condition.tokens, self.config.motion_slots, len(condition.positions)
         if tokens is None:
@@ -151,7 +138,8 @@ class MVDiTCogVideoX(nn.Module):
             tokens = self.unconditional_motion_token
         self._check_bands()
         table = motion_rope(condition.positions, condition.frames, split=MOTION_SPLIT).to(like.device, like.dtype)
-        return dict(enumerate(self.motion_keys_values(tokens[None].to(like), table)))
+        motion = tokens[None].to(like)
+        return {number: block.attn0.keys_values(motion, table) for number, block in enumerate(self.transformer_blocks)}
 
     def read_vision(self, grid: tuple[int, int, int], *, like: Tensor, kept: Kept | None = None) -> RotaryTable:
         """The table of a grid of patches (frames, rows, columns), rounded to the dtype of `like`, as in training."""
@@ -164,7 +152,7 @@ class MVDiTCogVideoX(nn.Module):
         self,
         latents: Tensor,
         timestep: Tensor,
-        motion: Tensor | Sequence[KeysValues] | MotionReading,
+        motion: Tensor | MotionReading,
         vision_rope: RotaryTable | None = None,
         motion_rope: RotaryTable | None = None,
         *,
@@ -178,7 +166,7 @@ class MVDiTCogVideoX(nn.Module):
         Args:
             latents: (B, F, C, H, W), noisy channels before those of the reference.
             timestep: (B,), 0 to 999.
-            motion: what `read_motion` gave; or (B, L, heads * head_dim) tokens, or what `motion_keys_values` gave for them.
+            motion: what `read_motion` gave, which serves all steps; or (B, L, heads * head_dim) tokens.
             vision_rope: of F * H / patch * W / patch rows; None makes it. motion_rope: of L rows, with tokens alone.
             strength: of the motion attention; 1 as trained, 0 is the backbone. observe: called in every block with its probabilities.
             cache: leaves out the blocks at some steps, see `residual_cache`; `branch` tells the branches of guidance apart in it.
@@ -212,23 +200,14 @@ class MVDiTCogVideoX(nn.Module):
         x = self.proj_out(self.norm_out(self.norm_final(x), time))
         return self._unpatch(x, latents.shape)
 
-    def _attended(
-        self, motion: Tensor | Sequence[KeysValues] | MotionReading, table: RotaryTable | None, latents: Tensor
-    ) -> Callable[[int], KeysValues | None]:
+    def _attended(self, motion: Tensor | MotionReading, table: RotaryTable | None, latents: Tensor) -> Callable[[int], KeysValues]:
         """What a block attends to, by its number, if the motion fits the latents."""
         if isinstance(motion, MotionReading):
             motion.check(len(latents), latents.shape[1])
             return motion.of
-        tokens = isinstance(motion, Tensor)
-        if tokens:
-            self._check_motion(motion, table)
-        elif len(motion) != self.config.layers:
-            raise ValueError(f"keys and values of {len(motion)} blocks, this model has {self.config.layers}: make them with this model")
-        rows = len(motion) if tokens else len(motion[0].keys)
-        if rows != len(latents):
-            raise ValueError(f"motion has a batch of {rows}, the latents of {len(latents)}: repeat one of them")
-        if not tokens:
-            return motion.__getitem__
+        self._check_motion(motion, table)
+        if len(motion) != len(latents):
+            raise ValueError(f"motion has a batch of {len(motion)}, the latents of {len(latents)}: repeat one of them")
         motion, table = motion.to(latents), table.to(latents.device)
         return lambda number: self.transformer_blocks[number].attn0.keys_values(motion, table)
 

@@ -3,8 +3,7 @@
 The module is complete and our own: it takes the original key names, any text length and a host's layers. Every attention is in `wan_blocks`.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..shapes import check_shapes
-from .attention import Attention
+from .attention import Attention, KeysValues
 from .motion_adapter import WanMotion
 from .motion_attention import MotionReading, Observe
 from .residual_cache import ResidualCache
@@ -120,13 +119,11 @@ class MVDiTWan(WanMotion):
         projected = _in_dtype_of_input(self.time_projection, time).unflatten(1, (6, -1))
         return time.to(like.dtype), projected.to(like.dtype)
 
-    def prepare(
-        self, text: Sequence[Tensor], image: Tensor, motion: Tensor | None = None, motion_rope: RotaryTable | None = None
-    ) -> tuple[BlockContext, ...]:
-        """Keys and values of everything that is the same at every step, for `forward(context=...)`; valid until a weight changes.
+    def prepare(self, text: Sequence[Tensor], image: Tensor) -> tuple[BlockContext, ...]:
+        """Keys and values of text and image, the same at every step and in all windows, for `forward(context=...)`; valid until a weight
+        changes.
 
-        Args: as of `forward`. Any of text, image and motion may have one row for a whole batch. Motion may be left to `read_motion`: text
-        and image of a video then serve all its windows.
+        Args: as of `forward`; either may have one row for a whole batch.
 
         Returns:
             What each block reads, in their order.
@@ -136,19 +133,13 @@ class MVDiTWan(WanMotion):
             if row.ndim != 2 or row.shape[1] != config.text_dim or row.shape[0] > config.text_len:
                 expected = f"(L, {config.text_dim}) with L up to {config.text_len}"
                 raise ValueError(f"MVDiTWan: text {index} has shape {tuple(row.shape)}, expected {expected}: use the text encoder of Wan")
-        check_shapes("MVDiTWan", image=(image, f"B N {config.image_dim}"), motion=(motion, f"B2 L {config.motion_dim}"))
+        check_shapes("MVDiTWan", image=(image, f"B N {config.image_dim}"))
         if not len(text):
             raise ValueError("MVDiTWan: text is empty, expected one tensor for each row, or one for all")
         # Texts are filled with zeros before the embedding, and the filling is attended to.
         padded = torch.stack([functional.pad(row, (0, 0, 0, config.text_len - len(row))) for row in text])
         text_tokens, image_tokens = self.text_embedding(padded), self.img_emb(image)
-        if motion is not None:
-            places = (motion.shape[1], config.head_dim)
-            if motion_rope is None or motion_rope.cos.shape != places:
-                given = "none" if motion_rope is None else tuple(motion_rope.cos.shape)
-                raise ValueError(f"MVDiTWan: the rotary table of the motion is {given}, expected {places}: one row for each motion token")
-            motion, motion_rope = self.pad_motion(motion), motion_rope.to(motion.device)
-        return tuple(block.prepare(text_tokens, image_tokens, motion, motion_rope) for block in self.blocks)
+        return tuple(block.prepare(text_tokens, image_tokens) for block in self.blocks)
 
     def forward(
         self,
@@ -173,11 +164,12 @@ class MVDiTWan(WanMotion):
             latents: (B, C, F, H, W) noisy, H and W even. timestep: (B,) 0..1000.
             text: B tensors (L, text_dim), L up to text_len. image: (B, N, image_dim) tokens of the image encoder.
             condition: (B, in_channels - C, F, H, W) mask and masked video.
-            motion: what `read_motion` gave; or (B, L, motion_dim) tokens, frame-major; None leaves the backbone alone. Released weights know
+            motion: what `read_motion` gave, which serves all steps; or (B, L, motion_dim) tokens, frame-major, with one row for each of the
+                batch or one for all; None leaves the backbone alone. Released weights know
                 L = 312 only, see `wan_blocks.MotionAttention`.
             motion_rope: table of L rows, of `motion_rope(..., split=config.motion_split)`, with tokens alone.
             vision_rope: table of the patches; None for that of a whole clip, `read_vision`.
-            context: of `prepare`, in place of text, image, tokens and motion_rope. With a reading beside it, it has none of its own.
+            context: of `prepare`, in place of text and image.
             strength: of the motion attention; 1 as trained, 0 is the backbone. observe: called in each block that has it.
             cache: leaves out the blocks at some steps, see `residual_cache`; `branch` tells the branches of guidance apart in it.
 
@@ -185,20 +177,18 @@ class MVDiTWan(WanMotion):
             (B, out_channels, F, H, W).
 
         Raises:
-            ValueError: shapes that do not fit, or text, image or motion beside a context.
+            ValueError: shapes that do not fit, or text or image beside a context.
         """
         batch, _, frames, height, width = self._check_video(latents, timestep, condition)
-        reading = motion if isinstance(motion, MotionReading) else None
         if context is None:
             if text is None or image is None:
                 raise ValueError("MVDiTWan: text or image is missing, expected both, or a context in their place")
-            context = self.prepare(text, image, None if reading else motion, motion_rope)
-        elif any(part is not None for part in (text, image, None if reading else motion, motion_rope)):
-            raise ValueError("MVDiTWan: text, image or motion beside a context, which holds them already: give one or the other")
+            context = self.prepare(text, image)
+        elif text is not None or image is not None:
+            raise ValueError("MVDiTWan: text or image beside a context, which holds them already: give one or the other")
         self._check_context(context, batch)
-        if reading is not None:
-            context = self._with_reading(context, reading, batch, frames)
-        rows = None if reading is None else reading.rows
+        attended = self._attended(motion, motion_rope, latents)
+        rows = motion.rows if isinstance(motion, MotionReading) else None
         x = self.patch_embedding(torch.cat([latents, condition], 1)).flatten(2).transpose(1, 2)  # (B, N, dim)
         grid = frames, height // PATCH, width // PATCH
         vision = (vision_rope or self.read_vision(grid, like=latents)).to(x.device)
@@ -207,7 +197,8 @@ class MVDiTWan(WanMotion):
         def blocks(x: Tensor) -> Tensor:
             for number, (block, part) in enumerate(zip(self.blocks, context, strict=True)):
                 see = None if observe is None else partial(observe, number)
-                x = block(x, projected, vision, part, strength=strength, rows=rows, observe=see)
+                read = attended(number) if block.has_motion else None
+                x = block(x, projected, vision, part, read, strength=strength, rows=rows, observe=see)
             return x
 
         if cache is None or observe is not None:
@@ -217,11 +208,25 @@ class MVDiTWan(WanMotion):
         patches = self.head(x, time).view(batch, *grid, PATCH, PATCH, self.config.out_channels)
         return patches.permute(0, 6, 1, 2, 4, 3, 5).reshape(batch, self.config.out_channels, frames, height, width)
 
-    def _with_reading(self, context: Sequence[BlockContext], reading: MotionReading, batch: int, frames: int) -> tuple[BlockContext, ...]:
-        reading.check(batch, frames)
-        if any(part.motion is not None for part in context):
-            raise ValueError("MVDiTWan: motion in the context and another beside it: prepare text and image alone")
-        return tuple(replace(part, motion=reading.of(number)) for number, part in enumerate(context))
+    def _attended(
+        self, motion: Tensor | MotionReading | None, table: RotaryTable | None, latents: Tensor
+    ) -> Callable[[int], KeysValues | None]:
+        """What a block with motion attention attends to, by its number, if the motion fits the latents."""
+        if motion is None:
+            return lambda number: None
+        if isinstance(motion, MotionReading):
+            motion.check(len(latents), latents.shape[2])
+            return motion.of
+        self.check_attention()
+        check_shapes("MVDiTWan", motion=(motion, f"B L {self.config.motion_dim}"))
+        places = (motion.shape[1], self.config.head_dim)
+        if table is None or table.cos.shape != places:
+            given = "none" if table is None else tuple(table.cos.shape)
+            raise ValueError(f"MVDiTWan: the rotary table of the motion is {given}, expected {places}: one row for each motion token")
+        if len(motion) not in (1, len(latents)):
+            raise ValueError(f"MVDiTWan: motion has {len(motion)} rows, expected {len(latents)} as the latents have, or 1 for all")
+        padded, table = self.pad_motion(motion), table.to(motion.device)
+        return lambda number: self.blocks[number].motion_attn.keys_values(padded, table)
 
     def _check_video(self, latents: Tensor, timestep: Tensor, condition: Tensor | None) -> tuple[int, ...]:
         """The shape of the latents, if it fits."""
@@ -238,7 +243,7 @@ class MVDiTWan(WanMotion):
     def _check_context(self, context: Sequence[BlockContext], batch: int) -> None:
         if len(context) != len(self.blocks):
             raise ValueError(f"MVDiTWan: the context is for {len(context)} blocks, the model has {len(self.blocks)}: prepare it again")
-        for name in ("text", "image", "motion"):
+        for name in ("text", "image"):
             part = getattr(context[0], name)
-            if part is not None and len(part.keys) not in (1, batch):
+            if len(part.keys) not in (1, batch):
                 raise ValueError(f"MVDiTWan: {name} has {len(part.keys)} rows, expected {batch} as the latents have, or 1 for all")

@@ -1,7 +1,7 @@
 """The layers of Wan2.1's image-to-video transformer (arXiv 2503.20314, section 4.2) and the motion attention that MTVCrafter adds to it.
 
 Names of the parts are those of the original checkpoints. Keys and values of text, image and motion depend on neither the noise nor the
-timestep: a block makes them once (`prepare`), and reads them at every step.
+timestep: they are made once (`WanBlock.prepare`, `MotionAttention.keys_values`), and read at every step.
 """
 
 from collections.abc import Callable
@@ -48,14 +48,10 @@ def wan_rope(frames: int, height: int, width: int, *, head_dim: int = 128, dtype
 
 @dataclass(frozen=True, eq=False)
 class BlockContext:
-    """What one block reads besides the video; a single row stands for all of a batch.
-
-    motion: None in a block without motion attention, and where there is no motion.
-    """
+    """What one block reads of text and image; a single row stands for all of a batch."""
 
     text: KeysValues
     image: KeysValues
-    motion: KeysValues | None = None
 
 
 class _Attention(nn.Module):
@@ -169,10 +165,9 @@ class WanBlock(nn.Module):
         self.ffn = nn.Sequential(ops.Linear(dim, ffn_dim), nn.GELU("tanh"), ops.Linear(ffn_dim, dim))
         self.has_motion = motion
 
-    def prepare(self, text: Tensor, image: Tensor, motion: Tensor | None = None, motion_rope: RotaryTable | None = None) -> BlockContext:
-        """Keys and values of text (B, Lt, dim), image (B, Li, dim) and motion (B, L, dim)."""
-        used = self.has_motion and motion is not None
-        return BlockContext(*self.cross_attn.keys_values(text, image), self.motion_attn.keys_values(motion, motion_rope) if used else None)
+    def prepare(self, text: Tensor, image: Tensor) -> BlockContext:
+        """Keys and values of text (B, Lt, dim) and image (B, Li, dim)."""
+        return BlockContext(*self.cross_attn.keys_values(text, image))
 
     def forward(
         self,
@@ -180,17 +175,18 @@ class WanBlock(nn.Module):
         time: Tensor,
         rope: RotaryTable,
         context: BlockContext,
+        motion: KeysValues | None = None,
         *,
         strength: float = 1.0,
         rows: tuple[int, ...] | None = None,
         observe: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
-        """Video tokens (B, N, dim) and the projected time (B, 6, dim) -> (B, N, dim); strength, rows and observe as of `add_motion`."""
+        """Video tokens (B, N, dim) and the projected time (B, 6, dim) -> (B, N, dim); motion, strength, rows and observe as of `add_motion`."""
         parts = (self.modulation.to(time) + time).unsqueeze(2).unbind(1)  # six of (B, 1, dim)
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = parts
         x = x + gate * self.self_attn(modulated(x, shift, scale), rope)
         x = x + self.cross_attn(self.norm3(x), context.text, context.image)
         if self.has_motion:
             injected = {"norm": self.norm4, "strength": strength, "rows": rows, "observe": observe}
-            x = add_motion(x, self.motion_attn, rope, context.motion, **injected)
+            x = add_motion(x, self.motion_attn, rope, motion, **injected)
         return x + ffn_gate * self.ffn(modulated(x, ffn_shift, ffn_scale))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from motion4d.core.conditions import MotionCondition
-from motion4d.core.networks.attention import KeysValues, dot_product_attention, merge_heads, split_heads
+from motion4d.core.networks.attention import dot_product_attention, merge_heads, split_heads
 from motion4d.core.networks.mvdit_cogvideox import MVDiTCogVideoX, MVDiTCogVideoXConfig
 from motion4d.core.networks.rope import RotaryTable, motion_rope, vision_rope
 from torch.nn import functional
@@ -186,19 +186,6 @@ def test_rows_of_a_batch_do_not_see_each_other(model):
         assert torch.allclose(run(model, latents[one], timestep[one], motion[one])[0], together[row], atol=1e-5)
 
 
-def test_kept_keys_and_values_change_nothing(model):
-    latents, timestep, motion = inputs()
-    kept = model.motion_keys_values(motion.clone().requires_grad_(), MOTION)
-    assert len(kept) == 2 and kept[0].keys.shape == kept[0].values.shape == (2, 2, 10, 16)
-    assert not kept[0].keys.requires_grad and not kept[0].values.requires_grad
-    for step in (timestep, timestep - 10):
-        with torch.no_grad():
-            assert torch.equal(model(latents, step, kept, VISION), run(model, latents, step, motion))
-    swapped = [KeysValues(each.keys, each.values.flip(2)) for each in kept]
-    with torch.no_grad():
-        assert not torch.allclose(model(latents, timestep, swapped, VISION), run(model, latents, timestep, motion), atol=1e-3)
-
-
 def test_every_weight_but_those_for_text_learns(model):
     """All take part in the prediction, but the text's projection, the halves for text, and what enters as motion from outside."""
     latents, timestep, motion = inputs()
@@ -314,8 +301,6 @@ def test_bad_sizes_are_refused(sizes):
         (lambda a: a | {"motion": a["motion"][:, :9]}, "motion table"),
         (lambda a: a | {"motion": a["motion"][:1]}, "batch of 1"),
         (lambda a: a | {"motion_rope": None}, "pass motion_rope"),
-        (lambda a: a | {"motion": make().motion_keys_values(a["motion"], MOTION)[:1]}, "of 1 blocks"),
-        (lambda a: a | {"motion": make().motion_keys_values(a["motion"][:1], MOTION)}, "batch of 1"),
     ],
 )
 def test_bad_input_is_refused(model, change, message):
@@ -361,8 +346,6 @@ def test_reference_outputs(reference, released):
     }
     for name, given in cases.items():
         assert (model(*given) - golden[f"out.{name}"]).abs().max() < 5e-5, name
-    kept = model.motion_keys_values(both, motion)
-    assert (model(latents, timestep, kept, vision) - golden["out.uncond_then_motion"]).abs().max() < 5e-5
 
 
 @torch.no_grad()

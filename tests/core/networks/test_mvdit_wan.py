@@ -8,7 +8,7 @@ from motion4d.core.conditions import MotionCondition
 from motion4d.core.networks.attention import dot_product_attention
 from motion4d.core.networks.mvdit_wan import MVDiTWan, MVDiTWanConfig, time_sinusoid
 from motion4d.core.networks.rope import RotaryTable, motion_rope, rotate
-from motion4d.core.networks.wan_blocks import BlockContext, MotionAttention, WanBlock, wan_rope
+from motion4d.core.networks.wan_blocks import MotionAttention, WanBlock, wan_rope
 
 SMALL = MVDiTWanConfig(
     dim=48, heads=4, ffn_dim=64, layers=6, in_channels=7, out_channels=3, text_dim=10, text_len=8, freq_dim=16, image_dim=14, motion_dim=32
@@ -78,8 +78,7 @@ def test_motion_attention_is_the_backbone_at_initialisation():
 def test_only_every_fourth_block_has_motion_attention(model):
     of_motion = {key.split(".")[1] for key in model.state_dict() if ".norm4." in key or ".motion_attn." in key}
     assert of_motion == {"0", "4"}
-    context = model.prepare(inputs()["text"], inputs()["image"], inputs()["motion"], TABLE)
-    assert [part.motion is not None for part in context] == [True, False, False, False, True, False]
+    assert [block.has_motion for block in model.blocks] == [True, False, False, False, True, False]
     wider = MVDiTWan(dataclasses.replace(SMALL, motion_every=3))
     assert [block.has_motion for block in wider.blocks] == [True, False, False, True, False, False]
 
@@ -100,7 +99,7 @@ def test_one_row_stands_for_all(model):
 
 def test_what_stays_the_same_over_the_steps_is_computed_once(model):
     given = inputs()
-    static = {name: given.pop(name) for name in ("text", "image", "motion", "motion_rope")}
+    static = {name: given.pop(name) for name in ("text", "image")}
     context, calls = model.prepare(**static), []
     hooks = [module.register_forward_hook(lambda *_: calls.append(1)) for module in static_layers(model)]
     for step in (999.0, 500.0, 3.0):
@@ -109,23 +108,23 @@ def test_what_stays_the_same_over_the_steps_is_computed_once(model):
         prepared = model(**given, context=context)
         assert not calls
         assert torch.equal(prepared, model(**given, **static))
-        assert len(calls) == len(hooks) == 6 * 4 + 2 * 2 + 2
+        assert len(calls) == len(hooks) == 6 * 4 + 2
     for hook in hooks:
         hook.remove()
 
 
 def static_layers(model):
-    """Every layer that sees text, image or motion alone."""
-    endings = ("cross_attn.k", "cross_attn.v", "cross_attn.k_img", "cross_attn.v_img", "motion_attn.k", "motion_attn.v")
+    """Every layer that sees text or image alone."""
+    endings = ("cross_attn.k", "cross_attn.v", "cross_attn.k_img", "cross_attn.v_img")
     found = [module for name, module in model.named_modules() if name.endswith(endings)]
     return [*found, model.img_emb, model.text_embedding]
 
 
 def test_a_new_context_sees_a_changed_weight():
     changed, given = fill(MVDiTWan(SMALL)), inputs()
-    static = {name: given.pop(name) for name in ("text", "image", "motion", "motion_rope")}
+    static = {name: given.pop(name) for name in ("text", "image")}
     before = changed(**given, context=changed.prepare(**static))
-    changed.blocks[4].motion_attn.v.weight.mul_(1.5)
+    changed.blocks[4].cross_attn.v.weight.mul_(1.5)
     after = changed(**given, context=changed.prepare(**static))
     assert (after - before).abs().max() > 1e-3
     assert torch.equal(after, changed(**given, **static))
@@ -318,7 +317,7 @@ def test_as_an_injection_it_is_what_the_block_does(generator):
     stock.norm3.register_forward_pre_hook(lambda module, args: kept.update(before=args[0]))
     stock.cross_attn.register_forward_hook(after_cross_attention)
     injected = stock(x, time, table, stock.prepare(text, image))
-    assert torch.allclose(injected, block(x, time, table, block.prepare(text, image, motion, TABLE)), atol=1e-5)
+    assert torch.allclose(injected, block(x, time, table, block.prepare(text, image), attended), atol=1e-5)
     assert not torch.allclose(injected, block(x, time, table, block.prepare(text, image)), atol=1e-2)
 
 
@@ -436,7 +435,7 @@ def test_bad_input_is_refused(model, change, message):
 
 def test_a_context_of_another_model_is_refused(model):
     given = inputs()
-    static = {name: given.pop(name) for name in ("text", "image", "motion", "motion_rope")}
+    static = {name: given.pop(name) for name in ("text", "image")}
     with pytest.raises(ValueError, match="for 5 blocks, the model has 6"):
         model(**given, context=model.prepare(**static)[:5])
 
@@ -628,12 +627,11 @@ def test_reference_block_of_the_released_head(reference):
     block, seen = WanBlock(256, 2, 256, motion=True).eval(), {}
     block.load_state_dict(weights(golden), strict=True)
     image, text = golden["in.context"].split([257, 16], 1)
-    context = block.prepare(text, image, golden["in.motion"], RotaryTable(golden["in.motion_cos"], golden["in.motion_sin"]))
-    assert isinstance(context, BlockContext)
-    close(context.motion.keys, golden["mid.motion_k_scrambled_rotated"])
+    attended = block.motion_attn.keys_values(golden["in.motion"], RotaryTable(golden["in.motion_cos"], golden["in.motion_sin"]))
+    close(attended.keys, golden["mid.motion_k_scrambled_rotated"])
     for name in ("self_attn", "cross_attn", "motion_attn"):
         getattr(block, name).register_forward_hook(lambda module, args, result, name=name: seen.update({name: result}))
-    close(block(golden["in.x"], golden["in.e"], wan_rope(3, 4, 6), context), golden["out.x"])
+    close(block(golden["in.x"], golden["in.e"], wan_rope(3, 4, 6), block.prepare(text, image), attended), golden["out.x"])
     for name, result in seen.items():
         close(result, golden[f"mid.{name}"])
     assert len(seen) == 3

@@ -241,7 +241,6 @@ def test_reference_run(reference, monkeypatch, name):
     model.load_state_dict({key[3:]: value.float() for key, value in weights.items() if key.startswith("sd.")}, strict=True)
     vision, table = (RotaryTable(weights[f"in.{kind}_cos"], weights[f"in.{kind}_sin"]) for kind in ("image", "motion"))
     motion = {False: model.unconditional_motion_token.detach()[None], True: golden["in.motion"]}
-    kept = {conditional: model.motion_keys_values(tokens, table) for conditional, tokens in motion.items()}
     replayed = [] if name == "ddim" else list(golden["in.dpm.noises"])
     # The scheduler draws its own noise; here it draws what the reference drew, in the same order.
     monkeypatch.setattr(scheduling_dpm_cogvideox, "randn_tensor", lambda shape, **_: replayed.pop(0).view(shape))
@@ -249,7 +248,7 @@ def test_reference_run(reference, monkeypatch, name):
 
     def denoise(latents, timestep, conditional):
         given = torch.cat([latents, golden[f"in.{name}.ref_latents"]], 2)
-        prediction = model(given, timestep.expand(1), kept[conditional], vision)
+        prediction = model(given, timestep.expand(1), motion[conditional], vision, table)
         seen.append((given, timestep, prediction))
         return prediction
 
