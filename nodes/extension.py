@@ -15,6 +15,7 @@ from .motion.bridges import ConvertToKeypoints, ConvertToMotion, ConvertToPeople
 from .motion.bridges_out import ConvertMotionToNLF, ConvertMotionToOpenPose, ConvertMotionToSMPL, ConvertTokens, SaveSMPLParameters
 from .motion.cameras import PlaceOrbitCameras, TakeCameraFromView
 from .motion.cleaning import CleanMotion
+from .motion.curation import CurateClips
 from .motion.cutting import CutMotion
 from .motion.demo import MakeDemoMotion
 from .motion.editing import ConvertSkeleton, ConvertSpace, EditMotion, RetargetMotion
@@ -35,6 +36,7 @@ NODES = [
     LoadMotion,
     LoadPoseEstimator,
     ExtractMotion,
+    CurateClips,
     CutMotion,
     EditMotion,
     RetargetMotion,

@@ -10,11 +10,15 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from .people import Detections
+from ..formats.video import read_video
+from .extraction import extract
+from .people import Detections, Estimator
 
 Scorer = Callable[[Tensor], float]  # of a frame (H, W, 3) uint8
 
@@ -65,7 +69,8 @@ class Piece:
     refused: str | None = None
 
     def __str__(self) -> str:
-        told = f"{self.film} {self.start}-{self.stop - 1}: " + ("kept" if self.refused is None else f"refused, {self.refused}")
+        place = f"{self.film} {self.start}-{self.stop - 1}" if self.stop else self.film
+        told = f"{place}: " + ("kept" if self.refused is None else f"refused, {self.refused}")
         if self.flow is None:
             return told
         scores = (
@@ -84,6 +89,10 @@ class Curation:
     @property
     def kept(self) -> tuple[Piece, ...]:
         return tuple(piece for piece in self.pieces if piece.refused is None)
+
+    def manifest(self) -> list[dict[str, Any]]:
+        """The pieces for a file: what `Piece` holds."""
+        return [dict(vars(piece)) for piece in self.pieces]
 
     def report(self) -> str:
         """One line for each piece, after the sum."""
@@ -153,6 +162,29 @@ def curate(
         if advance is not None:
             advance(1)
     return Curation(tuple(done))
+
+
+def curate_files(paths: Sequence[Path], estimator: Estimator, *, advance: Callable[[int], None] | None = None, **judging: Any) -> Curation:
+    """Find the people in video files and `curate` them; a file in which nobody can be found is a refused piece without frames.
+
+    Args:
+        advance: called with 1 for every file twice, after finding people and after judging, and with 0 after each frame; what it raises ends the work.
+        judging: limits, aesthetic and text of `curate`.
+    """
+    films, lost = [], []
+    for path in paths:
+        try:
+            video = read_video(path)
+            per_frame = None if advance is None else lambda _: advance(0)
+            found = extract(video, estimator, fps=video.fps, image_size=video.image_size, advance=per_frame)
+            films.append(Film(name=path.name, frames=video, detections=found))
+        except ValueError as error:
+            lost.append(Piece(film=path.name, start=0, stop=0, refused=str(error)))
+        if advance is not None:
+            advance(1)
+    judged = curate(films, advance=advance, **judging).pieces if films else ()
+    order = {path.name: number for number, path in enumerate(paths)}
+    return Curation(tuple(sorted((*judged, *lost), key=lambda piece: order[piece.film])))
 
 
 def _replaced(piece: Piece, **changed) -> Piece:

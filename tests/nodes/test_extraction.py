@@ -1,4 +1,5 @@
 import io
+import json
 import sys
 from fractions import Fraction
 
@@ -9,6 +10,7 @@ from motion4d.core.estimators.nlf import NLF
 from motion4d.core.estimators.tiny_nlf import write_tiny_nlf
 from motion4d.core.formats import write_video
 from motion4d.nodes.loaders.estimators import MEDIAPIPE, LoadPoseEstimator
+from motion4d.nodes.motion.curation import CurateClips
 from motion4d.nodes.motion.extraction import ExtractMotion
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.*deprecated:DeprecationWarning")
@@ -99,3 +101,21 @@ def test_without_its_package_mediapipe_says_how_to_install_it(host, monkeypatch)
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     with pytest.raises(ImportError, match=r"pip install mediapipe==0\.10\.14"):
         LoadPoseEstimator.execute(MEDIAPIPE, False)
+
+
+def test_a_folder_of_videos_is_curated_into_a_manifest(host, estimator, film, file):
+    folder = host.inputs[0] / "set"
+    folder.mkdir()
+    (folder / "b_walk.mp4").write_bytes(file.read_bytes())
+    (folder / "c_broken.mp4").write_bytes(b"no video")
+    write_video(torch.zeros(6, 64, 96, 3), folder / "a_empty.mp4", 12.0)
+    (host.inputs[0] / "elsewhere.mp4").write_bytes(file.read_bytes())
+    limits = {"frames": 10, "uncertain": 0.1, "flow": 1.0, "blur": 0.0}
+    report, manifest, kept = CurateClips.execute(estimator, "set", **limits, filename_prefix="clips").result
+    pieces = json.loads(open(manifest, encoding="utf-8").read())
+    assert kept == 1 and [piece["film"] for piece in pieces] == ["a_empty.mp4", "b_walk.mp4", "b_walk.mp4", "c_broken.mp4"]
+    assert (pieces[1]["start"], pieces[1]["stop"], pieces[1]["refused"]) == (0, 20, None) and pieces[1]["flow"] > 1
+    assert "sees nobody" in pieces[0]["refused"] and "nobody is in it" in pieces[2]["refused"] and "cannot be read" in pieces[3]["refused"]
+    assert "not scored" in report
+    with pytest.raises(ValueError, match="folder: there are no videos in 'none'"):
+        CurateClips.execute(estimator, "none", **limits, filename_prefix="clips")

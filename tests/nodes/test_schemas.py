@@ -45,6 +45,7 @@ SIGNATURES = {
     "Motion4D_LoadBodyModel": "file -> body_model report",
     "Motion4D_PoseBodyModel": "body_model motion -> motion report",
     "Motion4D_MakeBodyMesh": "body_model motion frame -> mesh",
+    "Motion4D_CurateClips": "estimator folder frames uncertain flow blur filename_prefix -> report manifest kept",
     "Motion4D_LoadReference": "file default -> image",
     "Motion4D_LoadMVDiT": "file precision -> model info",
     "Motion4D_LoadMotionAdapter": "file -> adapter",
