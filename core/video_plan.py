@@ -5,11 +5,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .conditions import MotionCondition, VideoCondition, check_size, fit_frames, hold, nearest_bucket, video_frames, video_latents
-from .types import ImageSize, MotionTokens
+from .conditions import GREY, MotionCondition, VideoCondition, hold, video_frames
+from .types import ImageSize, MotionTokens, latent_frames
 
 TRAINED_LATENTS = 13  # latent frames of the clips that both models were trained on
-GREY = 0.5
+FITS = ("refuse", "pad", "trim")
+SIDE_STEP = 16  # pixels: eight to a latent pixel, two of those to a token
+
+# Sizes (height, width) of 17B by the label of their proportion, height over width; the label decides what is nearest.
+# fmt: off
+BUCKETS = {
+    0.25: (256, 1024), 0.26: (256, 992), 0.27: (256, 960), 0.28: (256, 928), 0.32: (288, 896), 0.33: (288, 864), 0.35: (288, 832),
+    0.4: (320, 800), 0.42: (320, 768), 0.48: (352, 736), 0.5: (352, 704), 0.52: (352, 672), 0.57: (384, 672), 0.6: (384, 640),
+    0.68: (416, 608), 0.72: (416, 576), 0.78: (448, 576), 0.82: (448, 544), 0.88: (480, 544), 0.94: (480, 512), 1.0: (512, 512),
+    1.07: (512, 480), 1.13: (544, 480), 1.21: (544, 448), 1.29: (576, 448), 1.38: (576, 416), 1.46: (608, 416), 1.67: (640, 384),
+    1.75: (672, 384), 2.0: (704, 352), 2.09: (736, 352), 2.4: (768, 320), 2.5: (800, 320), 2.89: (832, 288), 3.0: (864, 288),
+    3.11: (896, 288), 3.62: (928, 256), 3.75: (960, 256), 3.88: (992, 256), 4.0: (1024, 256),
+}
+# fmt: on
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,7 +86,7 @@ def plan_video(
         kind: of the model. positions: (J, 3) mean joints of the tokenizer's training data, millimetres. motion_width: channels of the tokens
             that the model takes, None without motion attention.
         picture: (H, W) of the reference. width, height: pixels, both 0 for `released` (H, W) at 7B and the bucket of nearest proportion at 17B.
-        frames: of the video, 0 for as many as the motion has. fit: what to do if they differ, see `conditions.fit_frames`.
+        frames: of the video, 0 for as many as the motion has. fit: what to do if they differ, see `fit_frames`.
 
     Raises:
         ValueError: what does not fit, with both numbers and the remedy.
@@ -95,3 +108,58 @@ def plan_video(
         height, width = nearest_bucket(*picture) if kind == "mvdit_17b" else released
     check_size(width, height)
     return VideoPlan(kind=kind, motion=motion, height=height, width=width)
+
+
+def fit_frames(motion: MotionCondition, frames: int, fit: str) -> MotionCondition:
+    """A motion of as many latent frames as a video.
+
+    Args:
+        fit: "refuse" a motion of another length, "pad" a shorter one by holding its last latent frame, or "trim" the end of a longer one.
+
+    Raises:
+        ValueError: lengths differ and `fit` does not say what to do.
+    """
+    if fit not in FITS:
+        raise ValueError(f"fit is {fit!r}, expected one of {', '.join(FITS)}")
+    if motion.frames == frames:
+        return motion
+    needed = "pad" if motion.frames < frames else "trim"
+    if fit != needed:
+        remedy = f"make the video {video_frames(motion.frames)} frames long, or set fit to {needed}"
+        raise ValueError(
+            f"the motion has {motion.frames} latent frames, the video {frames} ({video_frames(frames)} frames), with fit {fit}: {remedy}"
+        )
+    return motion.window([min(index, motion.frames - 1) for index in range(frames)])
+
+
+def video_latents(frames: int) -> int:
+    """Latent frames of a video; ValueError unless it has 1, 5, 9, ... frames."""
+    if frames < 1 or frames % 4 != 1:
+        below = max(frames - 1, 0) // 4 * 4 + 1
+        raise ValueError(f"a video of {frames} frames, expected one more than a multiple of 4: use {below} or {below + 4}")
+    return latent_frames(frames)
+
+
+def check_size(width: int, height: int) -> None:
+    """ValueError with the nearest sizes unless both sides of a video, in pixels, are multiples of 16."""
+    wrong = {name: side for name, side in (("width", width), ("height", height)) if side < SIDE_STEP or side % SIDE_STEP}
+    if wrong:
+        near = [f"{name} {' or '.join(str(side) for side in _nearest_sides(value))}" for name, value in wrong.items()]
+        given = " and ".join(f"{name} {side}" for name, side in wrong.items())
+        raise ValueError(f"{given}: expected multiples of {SIDE_STEP}: use {', '.join(near)}")
+
+
+def _nearest_sides(side: int) -> list[int]:
+    below = side // SIDE_STEP * SIDE_STEP
+    return [SIDE_STEP] if side < SIDE_STEP else [below, below + SIDE_STEP]
+
+
+def nearest_bucket(height: int, width: int) -> tuple[int, int]:
+    """The size (height, width) that 17B was released with for a picture: of the nearest proportion, sides multiples of 32.
+
+    Raises:
+        ValueError: a side below 1.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f"a picture of {width} x {height}, expected sides of at least 1")
+    return BUCKETS[min(BUCKETS, key=lambda ratio: abs(ratio - height / width))]

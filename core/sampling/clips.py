@@ -11,14 +11,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..conditions import MotionCondition, VideoCondition, video_frames
+from ..conditions import GREY, MotionCondition, VideoCondition, video_frames
 
 # sample_one(number of the clip, its condition) -> latents (C, size, h, w) as the VAE has them
 SampleOne = Callable[[int, VideoCondition], Tensor]
 # carry(latents (C, size, h, w) of a clip, overlap) -> latents (C, n, h, w) that the next starts with, overlap <= n <= size
 Carry = Callable[[Tensor, int], Tensor]
-
-GREY = 0.5  # of frames in 0..1
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,12 +3,11 @@
 import torch
 from comfy_api.latest import io, ui
 
-from ...core.conditions import FITS, SIDE_STEP
 from ...core.maps.reference import FITS as CROPS
 from ...core.maps.reference import fit_picture
 from ...core.specs import load_spec
 from ...core.types import MotionTokens
-from ...core.video_plan import VideoPlan, plan_video
+from ...core.video_plan import FITS, SIDE_STEP, VideoPlan, plan_video
 from .. import host, sockets
 from .sampling import SEED_MAX
 

@@ -1,19 +1,13 @@
-"""Conditions: windows of them, the mask of the known frames, lengths and sizes."""
+"""Conditions: windows of them, the mask of the known frames."""
 
 import pytest
 import torch
 from motion4d.core.conditions import (
-    BUCKETS,
     MotionCondition,
     Strength,
     VideoCondition,
-    check_size,
-    fit_frames,
     hold,
     known_mask,
-    nearest_bucket,
-    video_frames,
-    video_latents,
 )
 from torch.nn import functional
 
@@ -141,96 +135,7 @@ def test_reference_mask(reference, name, known):
         assert torch.equal(known_mask(condition), row[:4])
 
 
-# --- lengths ---
-
-
-@pytest.mark.parametrize("fit", ["refuse", "pad", "trim"])
-def test_a_motion_that_fits_is_left_as_it_is(fit):
-    one = motion()
-    assert fit_frames(one, 5, fit) is one
-
-
-def test_padding_holds_the_last_frame_and_trimming_drops_the_end():
-    assert fit_frames(motion(), 8, "pad").tokens[::2, 0].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
-    assert torch.equal(fit_frames(motion(), 3, "trim").tokens, motion().tokens[:6])
-    assert torch.equal(fit_frames(fit_frames(motion(), 9, "pad"), 5, "trim").tokens, motion().tokens)
-    assert fit_frames(motion().without_motion(), 8, "pad").frames == 8
-
-
-@pytest.mark.parametrize(("frames", "fit", "remedy"), [(8, "refuse", "pad"), (8, "trim", "pad"), (3, "refuse", "trim"), (3, "pad", "trim")])
-def test_a_motion_of_another_length_is_refused_with_both_numbers_and_the_fix(frames, fit, remedy):
-    message = (
-        f"motion has 5 latent frames, the video {frames} \\({4 * frames - 3} frames\\).*make the video 17 frames long.*fit to {remedy}"
-    )
-    with pytest.raises(ValueError, match=message):
-        fit_frames(motion(), frames, fit)
-
-
-def test_an_unknown_fit_is_refused():
-    with pytest.raises(ValueError, match="refuse, pad, trim"):
-        fit_frames(motion(), 5, "stretch")
-
-
-def test_frames_and_latents_of_a_video_are_inverse():
-    assert [video_frames(latents) for latents in (1, 2, 13, 23)] == [1, 5, 49, 89]
-    assert all(video_latents(video_frames(latents)) == latents for latents in range(1, 40))
-
-
-@pytest.mark.parametrize(("frames", "near"), [(0, "1 or 5"), (2, "1 or 5"), (48, "45 or 49"), (52, "49 or 53")])
-def test_lengths_that_no_vae_encodes_are_refused_with_the_nearest(frames, near):
-    with pytest.raises(ValueError, match=f"video of {frames} frames.*use {near}"):
-        video_latents(frames)
-
-
 def test_held_latents_go_on_with_the_last():
     latents = video().reference
     assert hold(latents, 7)[0, :, 0, 0].tolist() == [0, 1, 2, 3, 4, 4, 4]
     assert torch.equal(hold(latents, 3), latents[:, :3]) and torch.equal(hold(latents, 5), latents)
-
-
-# --- sizes ---
-
-
-def test_sizes_of_whole_tokens_are_taken():
-    for width, height in [(512, 512), (16, 1024), *((width, height) for height, width in BUCKETS.values())]:
-        check_size(width, height)
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "message"),
-    [
-        (500, 512, "width 500: expected multiples of 16: use width 496 or 512"),
-        (512, 15, "height 15: expected multiples of 16: use height 16"),
-        (0, 513, "width 0 and height 513.*use width 16, height 512 or 528"),
-        (-16, 512, "width -16.*use width 16"),
-    ],
-)
-def test_other_sizes_are_refused_with_the_nearest(width, height, message):
-    with pytest.raises(ValueError, match=message):
-        check_size(width, height)
-
-
-def test_buckets_are_in_order_and_about_what_their_labels_say():
-    assert len(BUCKETS) == 40 and list(BUCKETS) == sorted(BUCKETS)
-    for ratio, (height, width) in BUCKETS.items():
-        assert height % 32 == width % 32 == 0 and 256 <= height <= 1024 and 256 <= width <= 1024
-        assert abs(height / width - ratio) < 0.03 * ratio
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "bucket"),
-    [(1000, 1000, (512, 512)), (1080, 604, (672, 384)), (1024, 768, (576, 448)), (1, 100, (256, 1024)), (100, 1, (1024, 256))],
-)
-def test_the_bucket_of_nearest_proportion(height, width, bucket):
-    assert nearest_bucket(height, width) == bucket
-
-
-@pytest.mark.parametrize("bucket", BUCKETS.values())
-def test_a_bucket_is_near_to_its_own_size(bucket):
-    height, width = nearest_bucket(*bucket)
-    assert abs(height / width - bucket[0] / bucket[1]) < 0.03 * bucket[0] / bucket[1]
-
-
-def test_pictures_without_size_are_refused():
-    with pytest.raises(ValueError, match="picture of 0 x 10"):
-        nearest_bucket(10, 0)
