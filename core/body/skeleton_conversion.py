@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..geometry.kinematics import world_rotations
-from ..geometry.rotations import nearest_rotation
+from ..geometry.rotations import align_vectors, nearest_rotation
 from ..skeletons import COCO17, OPENPOSE18, SMPL24, SMPLX55
 from ..types import Motion, Skeleton
 from .gaps import is_posed, reached
@@ -230,6 +230,7 @@ def _rest_turn(target: Skeleton, joint: int, rest: Tensor, old: Tensor, known: d
     own = torch.nn.functional.normalize(rest[below] - rest[joint], dim=-1)
     if torch.allclose(wanted, own, atol=1e-6):
         return torch.eye(3, dtype=torch.float64)
-    spread = torch.einsum("ci,cj->ij", wanted, own)
-    # What the bones leave open, the turn about a single bone, is as small as can be.
-    return nearest_rotation(spread + 1e-3 * torch.eye(3, dtype=torch.float64))
+    if len(below) == 1:
+        return align_vectors(own[0], wanted[0])
+    # Where the bones lie on one line, the turn about it is as small as can be.
+    return nearest_rotation(torch.einsum("ci,cj->ij", wanted, own) + 1e-6 * torch.eye(3, dtype=torch.float64))
