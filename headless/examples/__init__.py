@@ -12,6 +12,7 @@ from .. import EXAMPLES
 from ..host import HeadlessHost
 from ..registry import load_nodes
 from ..workflow import Workflow
+from .bridge import motion_bridge
 from .motion import clean_motion, motion_to_bone_maps, tokens_round_trip
 from .mvdit import mvdit_7b, mvdit_7b_cfg_sweep, mvdit_17b, mvdit_long
 from .native import mvdit_7b_native, mvdit_17b_fast, mvdit_17b_native
@@ -22,6 +23,7 @@ WORKFLOWS = {
     for one in (
         motion_to_bone_maps,
         tokens_round_trip,
+        motion_bridge,
         clean_motion,
         mvdit_7b,
         mvdit_17b,

@@ -118,6 +118,7 @@ class ConvertToKeypoints(io.ComfyNode):
                 sockets.Keypoints.Output(display_name="keypoints", tooltip="Pixels and confidence of OpenPose's 18 joints, one view."),
                 io.String.Output(display_name="report", tooltip="In how many frames which share of the joints is there."),
             ],
+            is_output_node=True,
         )
 
     @classmethod

@@ -79,7 +79,11 @@ def mhr_frames(payload: Any) -> PoseFrames:
     placed = [[_joints(person, f"frame {number}", upward=upward) for number, person in frame] for frame in people]
     persons = [person for frame in people for _, person in frame]
     intrinsics, notes = _camera(persons, image_size)
-    boxes = tuple(_boxes([person for _, person in frame]) for frame in people) if all("bbox" in person for person in persons) else None
+    boxes = (
+        tuple(_boxes([person for _, person in frame]) for frame in people)
+        if all(person.get("bbox") is not None for person in persons)
+        else None
+    )
     return PoseFrames(
         joints=tuple(_stacked([joints for joints, _ in frame], 3) for frame in placed),
         confidence=tuple(_stacked([trust for _, trust in frame], None) for frame in placed),

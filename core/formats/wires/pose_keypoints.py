@@ -37,7 +37,7 @@ def from_pose_keypoints(payload: Any, *, person: int = 0) -> Keypoints:
     for number, frame in enumerate(frames):
         people = entry(frame, "people", kind=f"{KIND}, frame {number}") or []
         if person < len(people):
-            flat = people[person].get("pose_keypoints_2d")
+            flat = entry(people[person], "pose_keypoints_2d", kind=f"{KIND}, frame {number}")
             if flat is not None and len(flat):
                 points[number] = numbers(flat, f"pose_keypoints_2d of frame {number}", (3 * _JOINTS,)).reshape(_JOINTS, 3)
     seen = np.isfinite(points).all(-1) & (points[..., 2] > 0)

@@ -78,7 +78,8 @@ def test_the_rig_is_where_the_camera_sees_it():
     assert found.notes[0].startswith("unverified")
 
 
-def test_boxes_are_handed_on():
+def test_boxes_are_handed_on_where_everybody_has_one():
+    assert mhr_frames(payload(bbox=None)).boxes is None
     assert torch.equal(mhr_frames(payload()).boxes[0], torch.tensor([[10.0, 20.0, 30.0, 40.0]]))
 
 
@@ -128,7 +129,7 @@ def test_a_file_of_kimodo_is_a_world_motion(tmp_path):
 
 def test_frames_without_people_and_people_that_come_and_go():
     data = payload()
-    data["frames"][1], data["frames"][3] = [], data["frames"][3] * 2
+    data["frames"][1], data["frames"][3] = None, data["frames"][3] * 2
     found = from_mhr(data, fps=20.0)
     assert (~found.seen.any(-1)).nonzero().flatten().tolist() == [1]
     assert mhr_frames(data).people == 2 and [len(frame) for frame in mhr_frames(data).boxes][:4] == [1, 0, 1, 2]

@@ -82,6 +82,8 @@ def test_parts_that_are_none_and_a_single_frame_are_read():
         ([{"people": []}], "'canvas_height' is missing"),
         ([{"canvas_width": 4, "canvas_height": 4}], "'people' is missing"),
         ([{"people": [], "canvas_width": 4, "canvas_height": 4}], "no person 0"),
+        ([{"people": [{"hands": []}], "canvas_width": 4, "canvas_height": 4}], "'pose_keypoints_2d' is missing"),
+        ([{"people": ["person"], "canvas_width": 4, "canvas_height": 4}], "got str, expected a dictionary"),
         ([{"people": [{"pose_keypoints_2d": [1.0] * 51}], "canvas_width": 4, "canvas_height": 4}], r"shape \(51,\), expected \(54\)"),
         ([{"people": [], "canvas_width": 4, "canvas_height": 4}, {"people": [], "canvas_width": 5, "canvas_height": 4}], "one size"),
         ([], "without frames"),
