@@ -71,9 +71,7 @@ def mhr_frames(payload: Any) -> PoseFrames:
         raise ValueError(f"{KIND}: image_size is {size!r}, expected (height, width) in pixels")
     override = payload.get("_skeleton_override")
     upward = isinstance(override, Mapping) and not override.get("per_frame_y_down", False)
-    people = [
-        [(number, person) for person in frame_list(frame, f"frame {number}")] if len(frame) else [] for number, frame in enumerate(frames)
-    ]
+    people = [[(number, person) for person in frame_list(frame, f"frame {number}")] if frame else [] for number, frame in enumerate(frames)]
     if not any(people):
         raise ValueError(f"{KIND}: nobody is in any of the frames: check the detector before this node")
     placed = [[_joints(person, f"frame {number}", upward=upward) for number, person in frame] for frame in people]
