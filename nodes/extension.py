@@ -23,6 +23,7 @@ from .motion.extraction import ExtractMotion
 from .motion.files import PreviewMotion, SaveMotion
 from .motion.inspection import InspectMotion
 from .motion.maps import DrawSkeleton, RenderBoneMaps
+from .motion.people import ComposeBoneMaps, GatherPeople, SelectPerson, SplitPeople
 from .motion.placement import FitMotionToTokenizer
 from .motion.tokens import DecodeMotionTokens, EditMotionTokens, EncodeMotionTokens, InspectCodebook
 from .samplers.conditioning import ConditionVideoOnMotion
@@ -36,6 +37,9 @@ NODES = [
     LoadMotion,
     LoadPoseEstimator,
     ExtractMotion,
+    SelectPerson,
+    SplitPeople,
+    GatherPeople,
     CurateClips,
     CutMotion,
     EditMotion,
@@ -53,6 +57,7 @@ NODES = [
     PlaceOrbitCameras,
     TakeCameraFromView,
     RenderBoneMaps,
+    ComposeBoneMaps,
     DrawSkeleton,
     SaveMotion,
     PreviewMotion,

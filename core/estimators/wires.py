@@ -31,14 +31,14 @@ def detections_of(payload: Any, *, fps: float | None = None, image_size: ImageSi
     people = []
     for frame, (joints, confidence) in enumerate(zip(found.joints, found.confidence, strict=True)):
         present = (confidence > 0).any(-1)
-        boxes = _boxes(joints[present], camera) if found.boxes is None else found.boxes[frame][present]
+        boxes = boxes_around(joints[present], camera) if found.boxes is None else found.boxes[frame][present]
         people.append(FramePeople(joints=joints[present], confidence=confidence[present], boxes=boxes))
     notes = found.notes if fps is not None else (f"{ASSUMED_FPS:g} fps assumed: pose data has no frame rate", *found.notes)
     rate = ASSUMED_FPS if fps is None else fps
     return Detections(frames=tuple(people), fps=rate, image_size=found.image_size, intrinsics=found.intrinsics, notes=notes)
 
 
-def _boxes(joints: Tensor, camera: CameraRig) -> Tensor:
+def boxes_around(joints: Tensor, camera: CameraRig) -> Tensor:
     """(P, 4) pixels around the joints (P, 24, 3) that are before the camera; zeros where none are."""
     pixels = camera.project(joints)[0][0]
     shown = torch.isfinite(pixels).all(-1, keepdim=True)

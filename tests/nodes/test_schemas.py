@@ -67,6 +67,10 @@ SIGNATURES = {
     "Motion4D_InspectDrift": "latent window overlap images -> report plot",
     "Motion4D_ShowMotionAttention": "model positive latent blocks joints progress seed frames -> images report",
     "Motion4D_CompareVideos": "height show_captions captions reference driving pose reconstructed generated generated_2 generated_3 generated_4 -> images",
+    "Motion4D_SelectPerson": "people how index x y frame absence relink_shots mask track_data images -> motion count report preview",
+    "Motion4D_SplitPeople": "people most absence relink_shots -> motions count report",
+    "Motion4D_GatherPeople": "motion_0 motion_1 motion_2 motion_3 spacing width height cameras -> people",
+    "Motion4D_ComposeBoneMaps": "bone_maps depth_range span more_bone_maps -> bone_maps depth normals mask",
 }
 
 
