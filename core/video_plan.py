@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from .conditions import GREY, MotionCondition, VideoCondition, hold, video_frames
+from .specs import load_spec
 from .types import ImageSize, MotionTokens, latent_frames
 
 TRAINED_LATENTS = 13  # latent frames of the clips that both models were trained on
 FITS = ("refuse", "pad", "trim")
+VAES = {"mvdit_7b": "cogvideox_vae", "mvdit_17b": "wan_vae"}  # of each kind of model
 SIDE_STEP = 16  # pixels: eight to a latent pixel, two of those to a token
 
 # Sizes (height, width) of 17B by the label of their proportion, height over width; the label decides what is nearest.
@@ -108,6 +110,17 @@ def plan_video(
         height, width = nearest_bucket(*picture) if kind == "mvdit_17b" else released
     check_size(width, height)
     return VideoPlan(kind=kind, motion=motion, height=height, width=width)
+
+
+def check_vae(kind: str, vae: str | None) -> None:
+    """ValueError where a VAE is known to be that of another model: both have 16 channels, and the numbers would be wrong without a word.
+
+    Args:
+        kind: of the model. vae: "cogvideox_vae", "wan_vae", or None where it cannot be told.
+    """
+    if vae not in (None, VAES[kind]):
+        given, expected = load_spec(vae).title, load_spec(VAES[kind]).title
+        raise ValueError(f"vae: this is the {given}, {load_spec(kind).title} needs the {expected}: choose its file in Load Video VAE")
 
 
 def fit_frames(motion: MotionCondition, frames: int, fit: str) -> MotionCondition:

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -117,6 +118,9 @@ class HeadlessHost:
 
     def load_video_vae(self, path: Path) -> VAE:
         return side_models.load_video_vae(path, self.device())
+
+    def vae_kind(self, vae: Any) -> str | None:
+        return vae.kind if isinstance(vae, VAE) else None
 
     def encode_video(self, vae: VAE, frames: Tensor, *, seed: int | None = None) -> Tensor:
         return vae.encode(frames, seed=seed)

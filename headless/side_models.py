@@ -51,10 +51,11 @@ class ImageEncoder:
 
 @dataclass(frozen=True, eq=False)
 class VAE:
-    """A VAE of video."""
+    """A VAE of video. kind: "cogvideox_vae" or "wan_vae"."""
 
     module: nn.Module
     device: torch.device
+    kind: str
 
     def encode(self, frames: Tensor, *, seed: int | None = None) -> Tensor:
         """Frames (T, H, W, 3) in 0..1 -> (C, F, h, w): the mean of the posterior, or with a seed a sample of it."""
@@ -106,7 +107,7 @@ def load_video_vae(path: Path, device: torch.device) -> VAE:
         from ..core.networks.wan_vae import load_wan_vae as load
     else:
         from ..core.networks.cogvideox_vae import load_cogvideox_vae as load
-    return VAE(_named(path, load, state), device)
+    return VAE(_named(path, load, state), device, kind)
 
 
 def _read(path: Path, *kinds: str) -> tuple[dict[str, Tensor], str]:

@@ -98,6 +98,9 @@ class Host(Protocol):
     def load_video_vae(self, path: Path) -> Any:
         """A VAE of CogVideoX or Wan2.1, told apart by their keys."""
 
+    def vae_kind(self, vae: Any) -> str | None:
+        """ "cogvideox_vae" or "wan_vae"; None where it cannot be told, as of another pack's."""
+
     def encode_video(self, vae: Any, frames: Tensor, *, seed: int | None = None) -> Tensor:
         """Frames (T, H, W, 3) in 0..1 -> latents (C, F, h, w) on the CPU as the VAE gives them, unscaled: the mean of the posterior, or with
         a seed a sample of it (ValueError where the VAE of the host has no posterior to sample)."""

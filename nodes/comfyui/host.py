@@ -119,6 +119,11 @@ class ComfyHost:
 
         return load_video_vae(Path(path))
 
+    def vae_kind(self, vae):
+        from .video_vae import vae_kind
+
+        return vae_kind(vae)
+
     def encode_video(self, vae, frames, *, seed=None):
         from .video_vae import encode_video
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import comfy.ldm.wan.vae as comfy_wan
 import comfy.sd
 import torch
 from comfy import model_management, model_patcher
@@ -17,6 +18,11 @@ from ...core.networks.state_dicts import check_state
 from ...core.networks.video_vae import SIDE, check_frames
 from ...core.networks.wan_vae import WanVAE, WanVAEConfig
 from .side_models import read
+
+try:
+    import comfy.ldm.cogvideo.vae as comfy_cogvideox
+except ImportError:
+    comfy_cogvideox = None
 
 _LEAST, _MOST = -30.0, 20.0  # of a log variance
 _PIECE = 12  # frames that CogVideoX decodes at a time, at most
@@ -83,6 +89,13 @@ class _Stage(nn.Module):
         return self.vae.decode(z)
 
 
+# Classes of ComfyUI's and ours by the kind of VAE; older versions of ComfyUI have none for CogVideoX.
+_STAGES = {
+    "cogvideox_vae": (_Stage, *((comfy_cogvideox.AutoencoderKLCogVideoX,) if comfy_cogvideox else ())),
+    "wan_vae": (comfy_wan.WanVAE,),
+}
+
+
 @contextmanager
 def _silent() -> Iterator[None]:
     before = logging.root.manager.disable
@@ -91,6 +104,12 @@ def _silent() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
+
+
+def vae_kind(vae: Any) -> str | None:
+    """See `Host.vae_kind`."""
+    stage = getattr(vae, "first_stage_model", None)
+    return next((kind for kind, classes in _STAGES.items() if isinstance(stage, classes)), None)
 
 
 def encode_video(vae: Any, frames: Tensor, seed: int | None) -> Tensor:

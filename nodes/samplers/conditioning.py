@@ -7,7 +7,7 @@ from ...core.maps.reference import FITS as CROPS
 from ...core.maps.reference import fit_picture
 from ...core.specs import load_spec
 from ...core.types import MotionTokens
-from ...core.video_plan import FITS, SIDE_STEP, VideoPlan, plan_video
+from ...core.video_plan import FITS, SIDE_STEP, VideoPlan, check_vae, plan_video
 from .. import host, sockets
 from .sampling import SEED_MAX
 
@@ -96,6 +96,7 @@ class ConditionVideoOnMotion(io.ComfyNode):
     ):  # fmt: skip
         here = host.current()
         known = here.video_model(model)
+        check_vae(known.kind, here.vae_kind(vae))
         size = {"width": width, "height": height, "frames": frames, "fit": fit}
         plan = planned(known, tokens, tuple(reference.shape[1:3]), **size)
         picture = fit_picture(reference[0, ..., :3], plan.height, plan.width, crop)

@@ -13,7 +13,7 @@ from ...core.sampling.clips import carry_frames, carry_latents, plan_clips, samp
 from ...core.sampling.drift import DriftReport
 from ...core.sampling.guidance import Guidance
 from ...core.sampling.windows import plan_windows
-from ...core.video_plan import TRAINED_LATENTS
+from ...core.video_plan import TRAINED_LATENTS, check_vae
 from .. import host
 from .sampling import SEED_MAX, cfg_input, chosen_recipe, recipe_inputs, seed_input
 
@@ -123,10 +123,12 @@ class LongRun:
         return self.here.sample(guider, torch.zeros_like(clip.reference)[None], self.recipe, seed=(self.seed + number) % (SEED_MAX + 1))[0]
 
     def _carry(self, vae: Any, clip_vision: Any):
-        looks = self.here.video_model(self.model).kind == "mvdit_17b"
+        kind = self.here.video_model(self.model).kind
+        looks = kind == "mvdit_17b"
         for name, given in (("vae", vae), ("clip_vision", clip_vision if looks else vae)):
             if given is None:
                 raise ValueError(f"{name}: `{RELEASED}` goes through it between two clips: connect it, or choose `{CLIPS}`")
+        check_vae(kind, self.here.vae_kind(vae))
 
         def show(frames: Tensor) -> None:
             self.image = self.here.encode_image(clip_vision, frames[-1])

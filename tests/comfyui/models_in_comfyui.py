@@ -434,6 +434,29 @@ def comfyui_nodes():
 
 
 @case
+def vaes_are_told_apart():
+    from types import SimpleNamespace
+
+    from motion4d.nodes.samplers.conditioning import ConditionVideoOnMotion
+
+    wan, ours = comfy.sd.VAE(sd=load_file(file_of("wan_vae"))), HERE.load_video_vae(file_of("cogvideox_vae"))
+    kinds = [HERE.vae_kind(vae) for vae in (wan, ours, SimpleNamespace(first_stage_model=torch.nn.Identity()), object())]
+    stock_one = "cogvideox_vae"
+    if importlib.util.find_spec("comfy.ldm.cogvideo") is not None:
+        from comfy.ldm.cogvideo.vae import AutoencoderKLCogVideoX
+
+        with torch.device("meta"):
+            stock_one = HERE.vae_kind(SimpleNamespace(first_stage_model=AutoencoderKLCogVideoX()))
+    size = {"width": 32, "height": 32, "crop": "crop", "frames": 0, "fit": "refuse", "posterior": "mean", "seed": 0}
+    nothing = {"tokens": None, "reference": torch.zeros(1, 8, 8, 3)}
+    refused = [
+        message(lambda given=given: ConditionVideoOnMotion.execute(**given, **nothing, **size))
+        for given in ({"model": model("mvdit_7b"), "vae": wan}, {"model": model("mvdit_17b"), "vae": ours})
+    ]
+    return {"kinds": kinds, "stock": stock_one, "refused": refused}
+
+
+@case
 def original_layouts():
     from motion4d.core.networks import clip_vision, state_dicts, umt5
 

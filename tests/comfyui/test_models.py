@@ -96,6 +96,13 @@ def test_side_models_agree(found):
     assert max(found.values()) < 2e-5, found
 
 
+def test_vaes_are_told_apart(found):
+    assert found["kinds"] == ["wan_vae", "cogvideox_vae", None, None] and found["stock"] == "cogvideox_vae"
+    of_7b, of_17b = found["refused"]
+    assert "this is the Wan2.1 VAE" in of_7b and "needs the CogVideoX-5B VAE" in of_7b
+    assert "this is the CogVideoX-5B VAE" in of_17b and "needs the Wan2.1 VAE" in of_17b
+
+
 def test_original_layouts(found):
     assert found == {"text": 0.0, "image": 0.0}
 

@@ -4,7 +4,16 @@ import pytest
 import torch
 from motion4d.core.conditions import GREY, MotionCondition, video_frames
 from motion4d.core.types import MotionTokens
-from motion4d.core.video_plan import BUCKETS, check_size, fit_frames, nearest_bucket, plan_video, video_latents
+from motion4d.core.video_plan import (
+    BUCKETS,
+    VAES,
+    check_size,
+    check_vae,
+    fit_frames,
+    nearest_bucket,
+    plan_video,
+    video_latents,
+)
 
 JOINTS = torch.arange(24 * 3).float().reshape(24, 3)
 
@@ -175,6 +184,20 @@ def test_the_bucket_of_nearest_proportion(height, width, bucket):
 def test_a_bucket_is_near_to_its_own_size(bucket):
     height, width = nearest_bucket(*bucket)
     assert abs(height / width - bucket[0] / bucket[1]) < 0.03 * bucket[0] / bucket[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "words"),
+    [
+        ("mvdit_7b", "wan_vae", "Wan2.1 VAE, MV-DiT 7B .* CogVideoX-5B VAE"),
+        ("mvdit_17b", "cogvideox_vae", "CogVideoX-5B VAE, MV-DiT 17B .* Wan2.1 VAE"),
+    ],
+)
+def test_the_vae_of_another_model_is_refused(kind, wrong, words):
+    check_vae(kind, None)
+    check_vae(kind, VAES[kind])
+    with pytest.raises(ValueError, match=f"vae: this is the {words}: choose its file in Load Video VAE"):
+        check_vae(kind, wrong)
 
 
 def test_pictures_without_size_are_refused():

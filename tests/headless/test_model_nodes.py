@@ -48,6 +48,7 @@ def test_a_video_is_encoded_and_decoded_as_the_host_does_it(host, put, frames, n
     vae, own = made(model_nodes.VAELoader, vae_name=file), host.load_video_vae(path)
     samples = made(model_nodes.VAEEncode, pixels=frames, vae=vae)
     expected = host.encode_video(own, frames)
+    assert host.vae_kind(vae) == host.vae_kind(own) == name and host.vae_kind(object()) is None
     assert expected.shape == (16, 2, 4, 6) and torch.equal(samples["samples"], expected[None])
     decoded = made(model_nodes.VAEDecode, samples=samples, vae=vae)
     assert torch.equal(decoded, host.decode_video(own, expected))

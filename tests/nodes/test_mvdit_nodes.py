@@ -1,6 +1,7 @@
 """The nodes of MTVCrafter on tiny random models, in the headless host."""
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -251,6 +252,15 @@ def test_lengths_and_sizes_are_refused_before_anything_is_encoded(loaded, condit
         with pytest.raises(ValueError, match=words):
             conditioned("7b", vae=Untouched(), **changed)
     assert conditioned("7b", given=short, frames=49, fit="pad")["latent"]["samples"].shape[2] == 13
+
+
+@pytest.mark.parametrize("kind, other", [("7b", "17b"), ("17b", "7b")])
+def test_the_vae_of_another_model_is_refused_before_anything_is_encoded(loaded, conditioned, tour, kind, other):
+    wrong = replace(loaded[f"{other} vae"], module=None)  # which cannot be asked
+    with pytest.raises(ValueError, match=r"vae: this is the .* VAE, .* needs the"):
+        conditioned(kind, vae=wrong)
+    with pytest.raises(ValueError, match=r"vae: this is the .* VAE, .* needs the"):
+        run(SampleLongVideo, model=loaded[kind], **conditioned(kind, tour), mode=RELEASED, **LONG, vae=wrong, clip_vision=loaded["image"])
 
 
 # --- motion attention ---
