@@ -53,7 +53,7 @@ def draw_people(
 
 
 def _labelled(picture: Tensor, labels: list[tuple[Tensor, int, bool]]) -> Tensor:
-    """Boxes with numbers at their upper left corners, the chosen one last."""
+    """Boxes with numbers over their upper left corners, the chosen one last."""
     import cv2
 
     canvas = (picture.clamp(0, 1) * 255).round().to(torch.uint8).contiguous().numpy().copy()
@@ -62,7 +62,7 @@ def _labelled(picture: Tensor, labels: list[tuple[Tensor, int, bool]]) -> Tensor
         low, high = ((max(-9999, min(9999, round(float(x)))), max(-9999, min(9999, round(float(y))))) for x, y in (box[:2], box[2:]))
         colour = _CHOSEN if chosen else _OTHER
         cv2.rectangle(canvas, low, high, colour, max(1, round((3 if chosen else 1.5) * unit)), cv2.LINE_AA)
-        at = (max(low[0], 0) + round(4 * unit), max(low[1], 0) + round(24 * unit))
+        at = (max(low[0], 0), max(low[1] - round(6 * unit), round(24 * unit)))
         for shade, width in (((10, 11, 16), 5), (colour, 2)):
             cv2.putText(canvas, str(number), at, cv2.FONT_HERSHEY_SIMPLEX, 0.9 * unit, shade, max(1, round(width * unit)), cv2.LINE_AA)
     return torch.from_numpy(canvas).float() / 255

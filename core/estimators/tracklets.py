@@ -20,6 +20,7 @@ _GATE = 2.5  # usual steps off the expected place or pose that are in doubt
 _DOUBT = 2.5  # gates: what is farther away is somebody else for certain
 _START = 3.0  # the same for the place while the speed is not known
 _KNOWN = 3  # sightings that make a speed
+_LAST = 1e-3  # what a piece without a speed bids: it takes what nobody else wants
 _WINDOW = 8  # sightings over which speed is averaged
 _BOX = 0.5  # of a gate that boxes without any overlap cost
 _SAMPLES = 400  # frames looked at for the usual step
@@ -162,7 +163,7 @@ def _extend(seen: Sightings, live: list[_Piece], found: np.ndarray, frame: int, 
     bend = usual[1] * _GATE * (gap + 3) / 4
     move, pose = move / reach[:, None], pose / bend[:, None]
     cost = move + pose + _BOX * (1 - _overlap(seen.boxes[last], seen.boxes[found]))
-    benefit = np.where((move < 1) & (pose < 1), cost - 2 - _BOX, 0)
+    benefit = np.where((move < 1) & (pose < 1), cost - 2 - _BOX, 0) * np.where(known, 1, _LAST)[:, None]
     pairs = [(row, column) for row, column in zip(*linear_sum_assignment(benefit), strict=True) if benefit[row, column] < 0]
     for row, column in pairs:
         live[row].add(int(found[column]), shift[row, column], gap[row])

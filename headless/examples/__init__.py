@@ -16,6 +16,7 @@ from .bridge import motion_bridge
 from .motion import clean_motion, motion_to_bone_maps, tokens_round_trip
 from .mvdit import mvdit_7b, mvdit_7b_cfg_sweep, mvdit_17b, mvdit_long
 from .native import mvdit_7b_native, mvdit_17b_fast, mvdit_17b_native
+from .people import two_people
 from .stock import STOCK
 
 WORKFLOWS = {
@@ -25,6 +26,7 @@ WORKFLOWS = {
         tokens_round_trip,
         motion_bridge,
         clean_motion,
+        two_people,
         mvdit_7b,
         mvdit_17b,
         mvdit_7b_cfg_sweep,
