@@ -1,5 +1,6 @@
 """Sampling of a headless run: the released recipes over a module, with everything that stays over the steps made once."""
 
+import logging
 from collections.abc import Callable, Sequence
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from ..core.conditions import VideoCondition, known_mask
 from ..core.networks.motion_attention import Kept, Observe
 from ..core.networks.mvdit_wan import PATCH
+from ..core.networks.residual_cache import ResidualCache
 from ..core.sampling.latents import LATENT_SCALES
 from ..core.sampling.noise import noised, starting_noise, step_generator
 from ..core.sampling.recipes import RECIPES, Recipe
@@ -17,6 +19,7 @@ from ..nodes.host import Progress
 from .conditioning import Branch, Guider
 from .devices import computing_dtype, lent
 
+log = logging.getLogger(__name__)
 Frames = tuple[int, ...] | None
 KEPT_BYTES = 8 << 30  # text and image of 17B take 0.6 GB for each row of a batch in bfloat16
 
@@ -30,15 +33,17 @@ def sample(
     device: torch.device,
     progress: Callable[[int], Progress],
     windows: WindowPlan | None = None,
+    reuse: float = 0.0,
 ) -> Tensor:
     """See `nodes.host.Host.sample`. progress: makes a bar of that many steps."""
     model = guider.model
     _check(guider, latents, recipe, windows)
+    cache = ResidualCache(reuse) if reuse else None
     scale, put_back = LATENT_SCALES[model.kind], guider.branches["positive"].condition.put_back
     pinned = None if put_back is None else scale.to_model(put_back).to(device)
     noise = starting_noise(latents.shape, seed).to(device)
     dtype = computing_dtype(model.module, device)
-    denoiser, bar = Denoiser(guider, recipe, device, dtype), progress(recipe.steps)
+    denoiser, bar = Denoiser(guider, recipe, device, dtype, cache=cache), progress(recipe.steps)
     try:
         with lent(model.module, device, dtype):
             result = run_recipe(
@@ -51,6 +56,8 @@ def sample(
                 pinned=pinned,
                 on_step=lambda *_: bar.advance(),
             )
+        if cache is not None:
+            log.info("%s", cache.report())
     finally:
         denoiser.clear()
     return scale.from_model(result.float()).cpu()
@@ -89,10 +96,13 @@ def motion_attention(guider: Guider, latents: Tensor, *, progress: float, blocks
 
 
 class Denoiser:
-    """`predict` of `run_recipe`: the branches that a step needs go through the model as one batch, and wait until they are asked for."""
+    """`predict` of `run_recipe`: the branches that a step needs go through the model as one batch, and wait until they are asked for.
 
-    def __init__(self, guider: Guider, recipe: Recipe, device: torch.device, dtype: torch.dtype):
-        self.guider, self.recipe, self.device, self.dtype = guider, recipe, device, dtype
+    cache: leaves out the blocks of the model at some steps; None is exact.
+    """
+
+    def __init__(self, guider: Guider, recipe: Recipe, device: torch.device, dtype: torch.dtype, *, cache: ResidualCache | None = None):
+        self.guider, self.recipe, self.device, self.dtype, self.cache = guider, recipe, device, dtype, cache
         self.kept = Kept(KEPT_BYTES)
         self._pass = {"mvdit_7b": self._cogvideox, "mvdit_17b": self._wan}[guider.model.kind]
         self._place: tuple[float, Frames] | None = None
@@ -116,27 +126,30 @@ class Denoiser:
         times = timestep.to(self.device).expand(len(x))
         strength = self.guider.model.strength.at(progress_of(timestep, self.recipe))
         rows = [branch for branch in branches for _ in range(batch)]
-        return self._pass(x, times, rows, frames, strength=strength, observe=observe).float().chunk(len(branches))
+        options = {"strength": strength, "observe": observe, "cache": self.cache, "branch": (tuple(names), frames)}
+        return self._pass(x, times, rows, frames, **options).float().chunk(len(branches))
 
     def clear(self) -> None:
         """Let go of everything that was kept."""
         self.kept.clear()
+        if self.cache is not None:
+            self.cache.clear()
         self._place, self._ready = None, {}
 
-    def _cogvideox(self, x: Tensor, times: Tensor, rows: Sequence[Branch], frames: Frames, **motion) -> Tensor:
+    def _cogvideox(self, x: Tensor, times: Tensor, rows: Sequence[Branch], frames: Frames, **options) -> Tensor:
         module = self.guider.model.module
         # Reference latents go in as the VAE gave them: only what is sampled is scaled.
         reference = self._each(rows, ("reference", frames), lambda branch: _windowed(branch, frames).reference)
         grid = x.shape[2], x.shape[3] // module.config.patch, x.shape[4] // module.config.patch
         read = module.read_motion([row.condition.motion for row in rows], like=x, window=frames, kept=self.kept)
         vision = module.read_vision(grid, like=x, kept=self.kept)
-        return module(torch.cat([x, reference], 1).transpose(1, 2), times, read, vision, **motion).transpose(1, 2)
+        return module(torch.cat([x, reference], 1).transpose(1, 2), times, read, vision, **options).transpose(1, 2)
 
     def _each(self, rows: Sequence[Branch], key: tuple, make: Callable[[Branch], Tensor]) -> Tensor:
         """What `make` gives for each row, stacked, in the model's dtype on its device; made once for the rows of a key."""
         return self.kept.keep((*key, *rows), lambda: torch.stack([make(row) for row in rows]).to(self.device, self.dtype))
 
-    def _wan(self, x: Tensor, times: Tensor, rows: Sequence[Branch], frames: Frames, **motion) -> Tensor:
+    def _wan(self, x: Tensor, times: Tensor, rows: Sequence[Branch], frames: Frames, **options) -> Tensor:
         module = self.guider.model.module
         grid = x.shape[2], x.shape[3] // PATCH, x.shape[4] // PATCH
         given = self._each(rows, ("condition", frames), lambda branch: _masked_video(_windowed(branch, frames)))
@@ -145,7 +158,7 @@ class Denoiser:
         )
         read = module.read_motion([row.condition.motion for row in rows], like=x, window=frames, kept=self.kept)
         vision = module.read_vision(grid, like=x, kept=self.kept)
-        return module(x, times, condition=given, motion=read, vision_rope=vision, context=context, **motion)
+        return module(x, times, condition=given, motion=read, vision_rope=vision, context=context, **options)
 
 
 def _windowed(branch: Branch, frames: Frames) -> VideoCondition:

@@ -140,8 +140,11 @@ class HeadlessHost:
     def guider(self, model: HeadlessModel, positive: Conditioning, negative: Conditioning | None, guidance: Guidance) -> Guider:
         return Guider.of(model, positive, negative, guidance)
 
-    def sample(self, guider: Guider, latents: Tensor, recipe: Recipe, *, seed: int, windows: WindowPlan | None = None) -> Tensor:
-        return denoising.sample(guider, latents, recipe, seed=seed, windows=windows, device=self.device(), progress=self.progress)
+    def sample(
+        self, guider: Guider, latents: Tensor, recipe: Recipe, *, seed: int, windows: WindowPlan | None = None, reuse: float = 0.0
+    ) -> Tensor:
+        options = {"windows": windows, "reuse": reuse, "device": self.device(), "progress": self.progress}
+        return denoising.sample(guider, latents, recipe, seed=seed, **options)
 
     def motion_attention(self, guider: Guider, latents: Tensor, *, progress: float, blocks: Sequence[int], seed: int) -> Tensor:
         return denoising.motion_attention(guider, latents, progress=progress, blocks=blocks, seed=seed, device=self.device())

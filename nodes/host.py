@@ -120,12 +120,16 @@ class Host(Protocol):
     def guider(self, model: Any, positive: Any, negative: Any | None, guidance: Guidance) -> Any:
         """A GUIDER."""
 
-    def sample(self, guider: Any, latents: Tensor, recipe: Recipe, *, seed: int, windows: WindowPlan | None = None) -> Tensor:
+    def sample(
+        self, guider: Any, latents: Tensor, recipe: Recipe, *, seed: int, windows: WindowPlan | None = None, reuse: float = 0.0
+    ) -> Tensor:
         """Run a recipe from the noise of a seed.
 
         Args:
             latents: (B, C, F, h, w): their shape is that of the result.
             windows: of latent frames, denoised together at every step.
+            reuse: threshold of a `core.networks.residual_cache.ResidualCache` over the run; 0 is exact. ValueError where the host has
+                no place for it in this model.
 
         Returns:
             Latents like those of `encode_video`, with the batch, on the CPU in float32.

@@ -52,6 +52,12 @@ class ResidualCache:
             self._branches[branch] = _Branch(signal, result - x)
         return result
 
+    def report(self) -> str:
+        """What was left out so far, in words."""
+        return (
+            f"{self.skipped} of {self.full + self.skipped} passes through the blocks were left out, with a threshold of {self.threshold:g}"
+        )
+
     def clear(self) -> None:
         """Forget all residuals and counts."""
         self._branches.clear()

@@ -28,7 +28,7 @@ from .checks import RunCheck
 from .conditions import KEY, ReferenceCond
 from .layers import Attention, Layers
 from .precision import prepared, unpacked
-from .steps import STEP, Step, step_of, window_of
+from .steps import CONDS, STEP, Step, step_of, window_of
 
 EXACT = "motion4d_exact"  # transformer option: the sampler reads velocities itself, leave the first step alone
 _ALMOST = 1 - 1e-5
@@ -66,8 +66,9 @@ class MVDiT7BNetwork(MVDiTCogVideoX):
         with self.host_attention.under(transformer_options):
             read = self.read_motion(step.rows, like=x, window=window, kept=step.kept, weights=step.weights)
             vision = self.read_vision(grid, like=x, kept=step.kept)
-            shown = {"strength": step.strength, "observe": step.observe}
-            return super().forward(x.transpose(1, 2), timestep, read, vision, **shown).transpose(1, 2)
+            branch = tuple(transformer_options.get(CONDS, ())), None if window is None else tuple(window)
+            told = {"strength": step.strength, "observe": step.observe, "cache": step.cache, "branch": branch}
+            return super().forward(x.transpose(1, 2), timestep, read, vision, **told).transpose(1, 2)
 
     def _check_window(self, rows: Sequence[MotionCondition], window: Sequence[int] | None) -> None:
         length, slots = 0 if window is None else len(window) * len(rows[0].positions), self.config.motion_slots

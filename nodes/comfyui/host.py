@@ -154,10 +154,10 @@ class ComfyHost:
 
         return MotionGuider(model, positive, negative, guidance)
 
-    def sample(self, guider, latents, recipe, *, seed, windows=None):
+    def sample(self, guider, latents, recipe, *, seed, windows=None, reuse=0.0):
         from .sampling import sample
 
-        return sample(guider, latents, recipe, seed=seed, windows=windows)
+        return sample(guider, latents, recipe, seed=seed, windows=windows, reuse=reuse)
 
     def motion_attention(self, guider, latents, *, progress, blocks, seed):
         from .sampling import motion_attention

@@ -2,6 +2,7 @@
 offloading, LoRA, hooks, previews and interruption are ComfyUI's."""
 
 import copy
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from comfy.samplers import CFGGuider, Sampler, calc_cond_batch
 from torch import Tensor
 
 from ...core.conditions import VideoCondition
+from ...core.networks.residual_cache import ResidualCache
 from ...core.sampling.noise import noised, starting_noise, step_generator
 from ...core.sampling.recipes import RECIPES, Recipe
 from ...core.sampling.run import progress_of, run_recipe, timestep_at
@@ -21,22 +23,31 @@ from ...core.sampling.windows import WindowPlan
 from ..host import VideoModel
 from .cogvideox_model import EXACT
 from .conditions import KEY
-from .steps import OBSERVE, PROGRESS
+from .steps import CACHE, OBSERVE, PROGRESS
 from .video_models import describe
 
+log = logging.getLogger(__name__)
 
-def sample(guider: CFGGuider, latents: Tensor, recipe: Recipe, *, seed: int, windows: WindowPlan | None) -> Tensor:
+
+def sample(
+    guider: CFGGuider, latents: Tensor, recipe: Recipe, *, seed: int, windows: WindowPlan | None = None, reuse: float = 0.0
+) -> Tensor:
     """See `Host.sample`."""
-    condition = _condition(guider)
-    _check(describe(guider.model_patcher), condition, latents, recipe, windows)
+    condition, model = _condition(guider), describe(guider.model_patcher)
+    _check(model, condition, latents, recipe, windows)
+    cache = _cache(model, reuse) if reuse else None
     run = _of_its_own(guider)
     if windows is not None and len(windows.indices) > 1:
         _use_windows(run.model_options, windows)
     preview = latent_preview.prepare_callback(guider.model_patcher, recipe.steps)
     noise = starting_noise(latents.shape, seed)
     quiet = not comfy.utils.PROGRESS_BAR_ENABLED
+    if cache is not None:
+        run.model_options.setdefault("transformer_options", {})[CACHE] = cache
     sampler, sigmas = RecipeSampler(recipe, condition.put_back, seed), recipe.sigmas()
     result = run.sample(noise, torch.zeros(latents.shape), sampler, sigmas, callback=preview, disable_pbar=quiet, seed=seed)
+    if cache is not None:
+        log.info("%s", cache.report())
     return result.float().cpu()
 
 
@@ -147,6 +158,15 @@ class PlannedWindows(context_windows.IndexListContextHandler):
 
     def _weights(self, length: int, *, idxs: list[int], **_: Any) -> list[float]:
         return next(weights.tolist() for indices, weights in self._plan if indices == list(idxs))
+
+
+def _cache(model: VideoModel, reuse: float) -> ResidualCache:
+    if model.kind != "mvdit_7b":
+        raise ValueError(
+            f"reuse is {reuse:g}, and MV-DiT 17B runs in ComfyUI's own Wan model, which has another way to leave out steps: set reuse to 0 and put "
+            "ComfyUI's node EasyCache between the model and this one"
+        )
+    return ResidualCache(reuse)
 
 
 def _use_windows(model_options: dict[str, Any], plan: WindowPlan) -> None:

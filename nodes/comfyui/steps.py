@@ -8,12 +8,16 @@ from torch import Tensor
 
 from ...core.conditions import MotionCondition, Strength
 from ...core.networks.motion_attention import Kept, Observe
+from ...core.networks.residual_cache import ResidualCache
 
 # Keys of ComfyUI's transformer_options.
 STRENGTH = "motion4d_strength"  # Strength
 PROGRESS = "motion4d_progress"  # float, where a recipe knows it better than the model's own schedule
 OBSERVE = "motion4d_observe"  # Observe
+CACHE = "motion4d_cache"  # ResidualCache
 STEP = "motion4d_step"  # Step
+
+CONDS = "uuids"  # ComfyUI's own: of the conditions that are batched in a call, in order
 
 _HALVINGS = 40
 
@@ -21,13 +25,14 @@ _HALVINGS = 40
 @dataclass(frozen=True, eq=False)
 class Step:
     """rows: a motion for each row of the batch; None without. strength: at this step. kept: None keeps nothing. weights: stands for the
-    state of the weights that read the motion."""
+    state of the weights that read the motion. cache: leaves out blocks, under the key `branch`; None leaves out none."""
 
     rows: Sequence[MotionCondition] | None
     strength: float
     observe: Observe | None
     kept: Kept | None
     weights: Hashable
+    cache: ResidualCache | None = None
 
 
 def step_of(
@@ -42,7 +47,8 @@ def step_of(
     strength = options.get(STRENGTH, Strength())
     whole = strength.start == 0 and strength.end == 1  # then there is nothing to ask the schedule, which is on the device
     factor = strength.value if whole else strength.at(progress_of(options, model, sigma))
-    return Step(rows, factor, options.get(OBSERVE), None if weights is None else kept, weights)
+    cache = options.get(CACHE) if options.get(CONDS) else None  # of conditions that are not named it cannot tell one from another
+    return Step(rows, factor, options.get(OBSERVE), None if weights is None else kept, weights, cache)
 
 
 def progress_of(options: dict[str, Any], model: Any, sigma: Tensor) -> float:

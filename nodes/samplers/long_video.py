@@ -15,7 +15,7 @@ from ...core.sampling.guidance import Guidance
 from ...core.sampling.windows import plan_windows
 from ...core.video_plan import TRAINED_LATENTS, check_vae
 from .. import host
-from .sampling import SEED_MAX, cfg_input, chosen_recipe, recipe_inputs, seed_input
+from .sampling import SEED_MAX, cfg_input, chosen_recipe, recipe_inputs, reuse_input, seed_input
 
 FUSED, CLIPS, RELEASED = MODES = ("fused", "clips, latent overlap", "clips, as released")
 OVERLAP = 3  # latent frames: nine frames, as released
@@ -65,6 +65,7 @@ class SampleLongVideo(io.ComfyNode):
                 cfg_input(),
                 io.Vae.Input("vae", optional=True, tooltip="Needed for `clips, as released`."),
                 io.ClipVision.Input("clip_vision", optional=True, tooltip="Needed for `clips, as released` at 17B."),
+                reuse_input(),
             ],
             outputs=[
                 io.Latent.Output(display_name="latent", tooltip="Of the whole length, for VAE Decode."),
@@ -74,11 +75,11 @@ class SampleLongVideo(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, positive, negative, latent, mode, window, overlap, seed, recipe, steps, cfg, vae=None, clip_vision=None
+        cls, model, positive, negative, latent, mode, window, overlap, seed, recipe, steps, cfg, vae=None, clip_vision=None, reuse=0.0
     ):  # fmt: skip
         kind = host.current().video_model(model).kind
         chosen = chosen_recipe(kind, recipe, steps)
-        run = LongRun(model, positive, negative, chosen, Guidance(scale=chosen.guidance if cfg < 0 else cfg), seed)
+        run = LongRun(model, positive, negative, chosen, Guidance(scale=chosen.guidance if cfg < 0 else cfg), seed=seed, reuse=reuse)
         if mode == FUSED:
             samples, windows = run.fused(latent["samples"], window, overlap)
         else:
@@ -92,9 +93,10 @@ class SampleLongVideo(io.ComfyNode):
 class LongRun:
     """One long video under way: conditions of the whole length, cut up as the mode has it."""
 
-    def __init__(self, model: Any, positive: Any, negative: Any, recipe, guidance: Guidance, seed: int):
+    def __init__(self, model: Any, positive: Any, negative: Any, recipe, guidance: Guidance, *, seed: int, reuse: float):
         self.here = host.current()
-        self.model, self.positive, self.negative, self.recipe, self.guidance, self.seed = model, positive, negative, recipe, guidance, seed
+        self.model, self.positive, self.negative, self.recipe, self.guidance = model, positive, negative, recipe, guidance
+        self.seed, self.reuse = seed, reuse
         self.condition = self.here.condition_of(positive)
         self.negative_moves = self.here.condition_of(negative).motion.tokens is not None
         self.image = None  # what the image encoder is shown for the next clip
@@ -103,7 +105,7 @@ class LongRun:
         """All windows together at every step."""
         plan = plan_windows(latents.shape[2], window, overlap)
         guider = self.here.guider(self.model, self.positive, self.negative, self.guidance)
-        return self.here.sample(guider, latents, self.recipe, seed=self.seed, windows=plan), plan.indices
+        return self.here.sample(guider, latents, self.recipe, seed=self.seed, windows=plan, reuse=self.reuse), plan.indices
 
     def clips(self, latents: Tensor, window: int, overlap: int, *, through: tuple[Any, Any] | None) -> tuple[Tensor, Sequence[Tensor]]:
         """Clip by clip. through: VAE and image encoder between two clips, None to carry latents over."""
@@ -120,7 +122,8 @@ class LongRun:
         positive = self.here.condition(self.positive, clip, image=self.image)
         negative = self.here.condition(self.negative, avoided, image=self.image)
         guider = self.here.guider(self.model, positive, negative, self.guidance)
-        return self.here.sample(guider, torch.zeros_like(clip.reference)[None], self.recipe, seed=(self.seed + number) % (SEED_MAX + 1))[0]
+        seed = (self.seed + number) % (SEED_MAX + 1)
+        return self.here.sample(guider, torch.zeros_like(clip.reference)[None], self.recipe, seed=seed, reuse=self.reuse)[0]
 
     def _carry(self, vae: Any, clip_vision: Any):
         kind = self.here.video_model(self.model).kind

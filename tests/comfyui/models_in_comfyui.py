@@ -116,17 +116,17 @@ def model(name: str):
     return MODELS[name]
 
 
-def here(scene, guidance=UNGUIDED, *, recipe, steps=STEPS, windows=None, patcher=None):
+def here(scene, guidance=UNGUIDED, *, recipe, steps=STEPS, patcher=None, **options):
     """The sampling of the pack in ComfyUI."""
     guider = HERE.guider(patcher or model(scene.kind), scene.positive, scene.negative, guidance)
-    return HERE.sample(guider, scene.latents, RECIPES[recipe].with_steps(steps), seed=SEED, windows=windows)
+    return HERE.sample(guider, scene.latents, RECIPES[recipe].with_steps(steps), seed=SEED, **options)
 
 
-def there(scene, guidance=UNGUIDED, *, recipe, steps=STEPS, windows=None, strength=AS_TRAINED):
+def there(scene, guidance=UNGUIDED, *, recipe, steps=STEPS, strength=AS_TRAINED, **options):
     """The same headless."""
     loaded = THERE.apply_motion(THERE.load_video_model(file_of(scene.kind), precision="as stored"), None, strength)
     guider = THERE.guider(loaded, *scene.ours, guidance)
-    return THERE.sample(guider, scene.latents, RECIPES[recipe].with_steps(steps), seed=SEED, windows=windows)
+    return THERE.sample(guider, scene.latents, RECIPES[recipe].with_steps(steps), seed=SEED, **options)
 
 
 def stock(scene, *, steps=STEPS, cfg=3.0, patcher=None, sampler="ddim", positive=None, negative=None):
@@ -219,6 +219,43 @@ def lora(name: str, layers: list[str]) -> dict:
         made[f"diffusion_model.{layer}.lora_up.weight"] = torch.randn(rows, 4, generator=numbers) / 5
         made[f"diffusion_model.{layer}.lora_down.weight"] = torch.randn(4, columns, generator=numbers) / 5
     return made
+
+
+@case
+def passes_are_left_out():
+    import comfy_extras.nodes_easycache as easy
+
+    small, long, wan, found = Scene("mvdit_7b"), Scene("mvdit_7b", LONG), Scene("mvdit_17b"), {}
+    plan, passes = plan_windows(LONG, FRAMES, 3), []
+    first = model("mvdit_7b").model.diffusion_model.transformer_blocks[0]
+    hook = first.register_forward_pre_hook(lambda _, inputs: passes.append(len(inputs[0])))
+    runs = {
+        "guided": (small, Guidance(3.0), {}),
+        "part": (small, Guidance(0.0, 1.0, 0.0, 0.5), {}),
+        "windows": (long, Guidance(3.0), {"windows": plan}),
+    }
+    for name, (scene, guidance, options) in runs.items():
+        options |= {"recipe": "7B DDIM", "steps": 10}
+        exact, counted = here(scene, guidance, **options), []
+        for reuse in (0.0, 1.0, 1e6):
+            passes.clear()
+            mine = here(scene, guidance, reuse=reuse, **options)
+            counted.append(len(passes))
+            found[f"{name}_{reuse:g}_as_headless"] = difference(mine, there(scene, guidance, reuse=reuse, **options))
+            found[f"{name}_{reuse:g}_off"] = float((mine - exact).norm() / exact.norm())
+        found[f"{name}_passes"] = counted
+    hook.remove()
+    eased = easy.EasyCacheNode.execute(model("mvdit_17b"), 10.0, 0.0, 1.0, False).result[0]
+    calls, steps = [], {"recipe": "17B", "steps": 10}
+    hook = model("mvdit_17b").model.diffusion_model.blocks[0].register_forward_pre_hook(lambda *_: calls.append(1))
+    result = here(wan, Guidance(6.0), patcher=eased, **steps)
+    hook.remove()
+    exact = here(wan, Guidance(6.0), **steps)
+    found |= {"easy_passes": len(calls), "easy_off": float((result - exact).norm() / exact.norm())}
+    return found | {
+        "refused": message(lambda: here(wan, recipe="17B", reuse=0.1)),
+        "negative": message(lambda: here(small, recipe="7B DDIM", reuse=-1.0)),
+    }
 
 
 @case

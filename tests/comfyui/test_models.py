@@ -53,6 +53,18 @@ def test_motion_on_and_off(found):
     assert min(found.values()) > 1e-3, found
 
 
+def test_passes_are_left_out(found):
+    for name, fewest in (("guided", 1), ("part", 2), ("windows", 3)):
+        exact, some, least = found[f"{name}_passes"]
+        assert exact > some > least == fewest, (name, found)
+        assert found[f"{name}_0_off"] == 0 < found[f"{name}_1_off"] < 0.2, (name, found)
+        assert max(found[f"{name}_{reuse}_as_headless"] for reuse in ("0", "1", "1e+06")) < SAME, (name, found)
+    # What the message about 17B recommends works with the recipe.
+    assert found["easy_passes"] < 10 and 0 < found["easy_off"] < 0.5, found
+    assert "EasyCache" in found["refused"] and "set reuse to 0" in found["refused"]
+    assert "threshold of the residual cache is -1" in found["negative"]
+
+
 def test_loras_are_seen(found):
     for kind in ("mvdit_7b", "mvdit_17b"):
         assert found[f"{kind}_changes"] > 0.05 and found[f"{kind}_by_its_strength"] > 0.05

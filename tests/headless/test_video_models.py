@@ -383,6 +383,49 @@ def test_a_lent_model_has_its_own_tensors_again_whatever_happens():
     assert module.tied is module[0].weight
 
 
+# --- what is reused between steps ---
+
+
+def count_passes(model):
+    """One entry for each pass through the blocks."""
+    passes, first = [], next(iter(getattr(model.module, "transformer_blocks", None) or model.module.blocks))
+    first.register_forward_pre_hook(lambda *_: passes.append(1))
+    return passes
+
+
+def off(found, exact):
+    return float((found - exact).norm() / exact.norm())
+
+
+@pytest.mark.parametrize(("kind", "name", "scale"), [("mvdit_7b", "7B DDIM", 3.0), ("mvdit_17b", "17B", 6.0)])
+def test_reuse_leaves_out_passes_and_changes_little(host, load, kind, name, scale):
+    model, positive = load(kind), conditioning(host, kind, 13)
+    passes, guider = count_passes(model), host.guider(model, positive, conditioning(host, kind, 13, seed=2), Guidance(scale=scale))
+    found, counts = [], []
+    for reuse in (0.0, 1e-9, 1.0, 1e6):
+        passes.clear()
+        found.append(host.sample(guider, latents(13), recipe(name, 10), seed=5, reuse=reuse))
+        counts.append(len(passes))
+    exact = host.sample(guider, latents(13), recipe(name, 10), seed=5)
+    assert torch.equal(found[0], exact) and torch.equal(found[1], exact)
+    assert counts[0] == counts[1] == 10 > counts[2] > counts[3] == 1
+    assert 0 < off(found[2], exact) < 0.2 and off(found[2], exact) < off(found[3], exact)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("mvdit_7b", "7B DDIM"), ("mvdit_17b", "17B")])
+def test_reuse_keeps_windows_and_branches_apart(host, load, kind, name):
+    """With everything reused each window, and each set of branches, goes through the blocks once."""
+    model, positive, plan = load(kind), conditioning(host, kind, 23), plan_windows(23, 13, 3)
+    negative = without_motion(host, positive) if kind == "mvdit_7b" else conditioning(host, kind, 23, seed=2)
+    passes = count_passes(model)
+    guider = host.guider(model, positive, negative, Guidance(scale=2.0, end=0.5))
+    host.sample(guider, latents(23), recipe(name, 6), seed=5, windows=plan, reuse=1e6)
+    assert len(plan.indices) == 2 and len(passes) == 4
+    # The windows see other motion and other noise: were they one, the first would have spoken for the second.
+    single = host.sample(guider, latents(23), recipe(name, 1), seed=5, windows=plan, reuse=1e6)
+    assert torch.equal(single, host.sample(guider, latents(23), recipe(name, 1), seed=5, windows=plan))
+
+
 # --- what cannot work is refused before the first pass ---
 
 
@@ -428,6 +471,7 @@ def test_what_does_not_fit_together_is_refused(host, load, refused):
     guider = host.guider(model, positive, None, Guidance())
     refused(guider, 5, recipe("7B DDIM"), "choose one of 17B, 17B distilled")
     refused(guider, 6, recipe("17B"), "the video of")
+    refused(guider, 5, recipe("17B"), "threshold of the residual cache is -0.1", reuse=-0.1)
     refused(host.guider(load("plain"), positive, None, Guidance()), 5, recipe("17B"), "Load Motion Adapter")
     wide = conditioning(host, "mvdit_17b", 5)
     tokens = torch.zeros(5 * 24, 32)

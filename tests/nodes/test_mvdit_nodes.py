@@ -338,6 +338,14 @@ def test_guidance_along_the_motion_is_another_axis(loaded, conditioned, sampled)
     assert not torch.allclose(guided, sampled("17b", cfg=1.0), atol=1e-3) and not torch.allclose(guided, sampled("17b"), atol=1e-3)
 
 
+def test_reuse_is_off_until_it_is_asked_for(loaded, conditioned, sampled):
+    exact, reused = (sampled("7b", steps=6, reuse=reuse) for reuse in (0.0, 3.0))
+    assert torch.equal(exact, sampled("7b", steps=6)) and not torch.equal(reused, exact)
+    for mode in (FUSED, CLIPS):
+        long = run(SampleLongVideo, model=loaded["7b"], **conditioned("7b"), mode=mode, **LONG | {"steps": 6}, reuse=3.0)[0]["samples"]
+        assert torch.allclose(long, reused, atol=1e-5)
+
+
 def test_a_recipe_of_the_other_model_is_refused(loaded, conditioned):
     with pytest.raises(ValueError, match="recipe: 17B is for mvdit_17b, the model is mvdit_7b: choose one of 7B DPM, 7B DDIM"):
         run(SampleMVDiT, model=loaded["7b"], **conditioned("7b"), **SAMPLE | {"recipe": "17B"})

@@ -58,9 +58,9 @@ SIGNATURES = {
         "model tokens reference vae width height crop frames fit posterior seed positive negative clip_vision clip_vision_output"
         " -> positive negative latent reference report"
     ),
-    "Motion4D_SampleMVDiT": "model positive negative latent seed recipe steps cfg guidance_start guidance_end guider -> latent",
+    "Motion4D_SampleMVDiT": "model positive negative latent seed recipe steps cfg guidance_start guidance_end guider reuse -> latent",
     "Motion4D_SampleLongVideo": (
-        "model positive negative latent mode window overlap seed recipe steps cfg vae clip_vision -> latent report"
+        "model positive negative latent mode window overlap seed recipe steps cfg vae clip_vision reuse -> latent report"
     ),
     "Motion4D_GuideByMotionAndText": "model positive negative cfg motion start_percent end_percent -> guider",
     "Motion4D_ReleasedSigmas": "recipe steps -> sigmas",
