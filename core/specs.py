@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from torch import Tensor
 
 from .checkpoints import CHECKPOINT_SUFFIXES, shard_names
 
+TORCHSCRIPT = ".torchscript"
 SPEC_FOLDER = Path(__file__).resolve().parents[1] / "model_specs"
 
 
@@ -18,8 +20,8 @@ SPEC_FOLDER = Path(__file__).resolve().parents[1] / "model_specs"
 class ReleasedFile:
     """One file to get.
 
-    name: path below the models folder. repository: on Hugging Face. size in bytes and sha256, None where they are not known. note: what is
-    special about this one among the files of its spec.
+    name: path below the models folder. repository: on the host of the url, Hugging Face or GitHub. size in bytes and sha256, None where they
+    are not known. note: what is special about this one among the files of its spec.
     """
 
     name: str
@@ -28,6 +30,11 @@ class ReleasedFile:
     size: int | None = None
     sha256: str | None = None
     note: str = ""
+
+    @property
+    def home(self) -> str:
+        """Host and repository."""
+        return f"{urlsplit(self.url).hostname}/{self.repository}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,8 +63,8 @@ class ModelSpec:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Endings of the files that can hold it."""
-        return CHECKPOINT_SUFFIXES
+        """Endings of the files that can hold it: of any checkpoint, or of the one program that it is."""
+        return (TORCHSCRIPT,) if self.files[0].name.endswith(TORCHSCRIPT) else CHECKPOINT_SUFFIXES
 
     @property
     def choices(self) -> tuple[tuple[ReleasedFile, ...], ...]:
@@ -100,13 +107,11 @@ def missing_message(spec: ModelSpec, folder: Path | str) -> str:
     """What to tell somebody who has no file of this spec in `folder`."""
     wanted = "; or ".join(" and ".join(map(_described, files)) for files in spec.choices)
     notice = f" {spec.notice}" if spec.notice else ""
-    return (
-        f"no file of {spec.title} in {folder}: put there {wanted}; licence {spec.licence}.{notice} "
-        "A .safetensors file with the same keys will do as well"
-    )
+    other = "" if TORCHSCRIPT in spec.suffixes else " A .safetensors file with the same keys will do as well"
+    return f"no file of {spec.title} in {folder}: put there {wanted}; licence {spec.licence}.{notice}{other}"
 
 
 def _described(file: ReleasedFile) -> str:
     size = f", {file.size / 1e9:.2f} GB" if file.size else ""
     note = f", {file.note}" if file.note else ""
-    return f"{file.name} from huggingface.co/{file.repository} ({file.url}{size}{note})"
+    return f"{file.name} from {file.home} ({file.url}{size}{note})"

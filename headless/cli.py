@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import EXAMPLES
+from . import EXAMPLE_INPUTS, EXAMPLES
 from .graph import read_workflow, sockets, title, validate
 from .page_graph import to_api
 from .settings import UsageError, apply_settings
@@ -120,7 +120,7 @@ class _Setup:
 
         self._own = tempfile.TemporaryDirectory(prefix="motion4d_input_", ignore_cleanup_errors=True)
         models = options.models or [Path(os.environ.get("MOTION4D_MODELS") or "models")]
-        inputs = [Path(self._own.name), *(options.input or [Path("input")])]
+        inputs = [Path(self._own.name), *(options.input or [Path("input")]), EXAMPLE_INPUTS]
         self.host = HeadlessHost(inputs=inputs, output=options.output, models=models)
         self.nodes = load_nodes(self.host)
 
@@ -248,7 +248,7 @@ def _submit(options: argparse.Namespace) -> int:
     if len(options.server) > 1:
         raise UsageError(f"--server: expected one address, got {len(options.server)}: start the command once for each")
     server = Server(options.server[0])
-    folders = options.input or [Path("input")]
+    folders = [*(options.input or [Path("input")]), EXAMPLE_INPUTS]
     try:
         prompt = read_workflow(options.workflow, from_page=lambda graph: to_api(graph, server.json("/object_info")))
         inputs = server_inputs(server, prompt)

@@ -1,4 +1,5 @@
-"""The pictures of the README, of the help pages and of the example workflows: `python -m motion4d.headless.pictures` draws all of them."""
+"""The pictures of the README, of the help pages and of the example workflows, and the film that examples read: `python -m motion4d.headless.pictures` draws
+all of them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +10,23 @@ from torch import Tensor
 from ..core.body.cleaning import clean_motion
 from ..core.body.demo import demo_motion
 from ..core.body.framing import frame_motion
+from ..core.estimators.gathering import gather
+from ..core.estimators.overview import draw_people
+from ..core.estimators.tracking import motions_of, track
+from ..core.formats.video_writer import write_video
+from ..core.geometry.cameras import own_camera
 from ..core.maps.bone_maps import encode_depth, encode_normals, render_bone_maps
-from ..core.maps.drawing import draw_skeleton
+from ..core.maps.composition import compose_bone_maps
+from ..core.maps.drawing import draw_skeleton, overlay
 from ..core.types import CameraRig, Motion
-from . import EXAMPLES
+from . import EXAMPLE_INPUTS, EXAMPLES
 
 IMAGES = EXAMPLES.parent / "web" / "docs" / "images"
 _SIZE = (384, 224)
+FILM = "motion4d_walk.mp4"
 _QUALITY = 92
+_FILM_SIZE, _FILM_FPS, _FILM_SECONDS, _BACKDROP = (512, 384), 30.0, 3.0, 0.92
+_SOUND_HZ, _BEAT_SECONDS = 16000, 0.5
 
 
 def chosen_frames(motion: Motion, *seconds: float) -> Motion:
@@ -61,6 +71,29 @@ def before_and_after(motion: Motion) -> Tensor:
     return torch.stack([frames.amax(0) for frames in around])
 
 
+def two_people(walk: Motion, wave: Motion) -> Tensor:
+    """Two people with their numbers, and depth and normals of both: (3, H, W, 3)."""
+    people = gather([in_place(chosen_frames(motion, 1.6)) for motion in (walk, wave)], spacing=0.45, image_size=_SIZE)
+    tracks = track(people)
+    maps = compose_bone_maps([render_bone_maps(motion, own_camera(motion)) for motion in motions_of(people, tracks)])
+    depth = encode_depth(maps, mode="sequence")[0, 0, ..., None].expand(*_SIZE, 3)
+    return torch.stack([draw_people(people, tracks, 0, chosen=tracks[0]), depth, encode_normals(maps)[0, 0]])
+
+
+def before_backdrop(motion: Motion, rig: CameraRig) -> Tensor:
+    """Figures before a plain backdrop: (T, H, W, 3)."""
+    maps = render_bone_maps(motion, rig)
+    return overlay(encode_normals(maps), torch.full((1, *rig.image_size, 3), _BACKDROP), maps.mask)[0]
+
+
+def walking_film() -> tuple[Tensor, Tensor]:
+    """Somebody who walks on the spot, (T, H, W, 3), and a beat to it, (1, 1, N)."""
+    walk = in_place(demo_motion("walk", seconds=_FILM_SECONDS, fps=_FILM_FPS))
+    rig = frame_motion(walk, views=1, image_size=_FILM_SIZE, azimuth_deg=25.0, elevation_deg=5.0, vertical_fov_deg=35.0, margin=1.2)
+    since = (torch.arange(round(_FILM_SECONDS * _SOUND_HZ)) / _SOUND_HZ) % _BEAT_SECONDS
+    return before_backdrop(walk, rig), (0.4 * torch.exp(-40 * since) * torch.sin(2 * torch.pi * 440 * since))[None, None]
+
+
 def pictures() -> dict[Path, Tensor]:
     """Every picture (H, W, 3) in 0..1 by the file it goes to."""
     walk, wave = demo_motion("walk", seconds=3.0), demo_motion("wave", seconds=4.0)
@@ -79,7 +112,21 @@ def pictures() -> dict[Path, Tensor]:
         EXAMPLES / "motion_to_bone_maps.jpg": row(torch.stack([lines[0], depth[0], normals[0]])),
         EXAMPLES / "tokens_round_trip.jpg": row(skeletons(strides)),
         EXAMPLES / "clean_motion.jpg": row(before_and_after(wave)),
+        EXAMPLES / "two_people.jpg": row(two_people(walk, wave)),
+        **film_examples(strides),
         **video_examples(walk, wave),
+    }
+
+
+def film_examples(walking: Motion) -> dict[Path, Tensor]:
+    """Thumbnails of the examples that begin with a film: what is filmed, the motion over it, and another figure that moves so."""
+    rig = cameras(walking)
+    filmed = before_backdrop(walking, rig)
+    drawn = draw_skeleton(walking, rig, background=filmed)[0]
+    depth, normals = depth_and_normals(walking, rig)
+    return {
+        EXAMPLES / "video_to_motion.jpg": row(torch.stack([filmed[1], drawn[1], skeletons(walking)[1]])),
+        EXAMPLES / "animate_from_video.jpg": row(torch.stack([filmed[1], drawn[1], normals[0], depth[1]])),
     }
 
 
@@ -115,6 +162,10 @@ def main() -> None:
         pixels = (picture * 255).round().clamp(0, 255).byte().numpy()[..., ::-1]
         cv2.imwrite(str(path), pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         print(path)
+    film, beat = walking_film()
+    EXAMPLE_INPUTS.mkdir(parents=True, exist_ok=True)
+    write_video(film, EXAMPLE_INPUTS / FILM, _FILM_FPS, crf=23, audio=(beat, _SOUND_HZ))
+    print(EXAMPLE_INPUTS / FILM)
 
 
 if __name__ == "__main__":

@@ -35,10 +35,14 @@ def _write(model: Model, path: Path, number: int, count: int) -> None:
     """Write every `count`-th tensor of a tiny model, from `number` on."""
     from safetensors.torch import save_file
 
+    from ..core.estimators.tiny_nlf import write_tiny_nlf
     from ..core.specs import load_spec
     from ..core.tiny_models import tiny_checkpoint, tiny_metadata
 
     spec = load_spec(model.spec)
+    if spec.architecture == "nlf":
+        write_tiny_nlf(path)
+        return
     tensors = dict(list(tiny_checkpoint(spec).items())[number::count])
     with replacing(path) as temporary:
         if path.suffix == ".safetensors":

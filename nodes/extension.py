@@ -21,6 +21,7 @@ from .motion.demo import MakeDemoMotion
 from .motion.editing import ConvertSkeleton, ConvertSpace, EditMotion, RetargetMotion
 from .motion.extraction import ExtractMotion
 from .motion.files import PreviewMotion, SaveMotion
+from .motion.film_frames import TakeVideoFrames
 from .motion.inspection import InspectMotion
 from .motion.maps import DrawSkeleton, RenderBoneMaps
 from .motion.people import ComposeBoneMaps, GatherPeople, SelectPerson, SplitPeople
@@ -37,6 +38,7 @@ NODES = [
     LoadMotion,
     LoadPoseEstimator,
     ExtractMotion,
+    TakeVideoFrames,
     SelectPerson,
     SplitPeople,
     GatherPeople,

@@ -3,16 +3,19 @@
 import io as streams
 import tempfile
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from comfy_api.latest import InputImpl
 from torch import Tensor
 
+from ..core.estimators.extraction import EvenFrames
 from ..core.formats.video import VideoReader, read_video
+from ..core.maps.resampling import resample
 from ..core.types import ImageSize
 
 ASSUMED_FPS = 30.0  # of an IMAGE
@@ -67,6 +70,31 @@ def opened_film(video: Any, fps: float) -> Iterator[Film]:
     else:
         parts = video.get_components()
         yield Film(Pictures(parts.images), float(parts.frame_rate), tuple(parts.images.shape[1:3]), audio=parts.audio)
+
+
+def taken_frames(film: Film, fps: float, *, max_side: int, progress: Callable[[int], Any]) -> tuple[Tensor, str]:
+    """IMAGE (T, H, W, 3) of the frames that Extract Motion looks at, none of whose sides is above `max_side`, and a report.
+
+    Args:
+        fps: as there, 0 for the film's own. progress: makes a bar of so many frames.
+
+    Raises:
+        ValueError: not even the first frame can be read.
+    """
+    even = EvenFrames(film.frames, source_fps=film.fps, times=film.times, fps=fps or None)
+    scale = min(1.0, max_side / max(film.image_size))
+    height, width = (max(1, round(side * scale)) for side in film.image_size)
+    images, bar, notes = torch.empty(len(even), height, width, 3), progress(len(even)), [*film.notes, *even.notes]
+    count = 0
+    try:
+        for count, frame in enumerate(even, start=1):
+            images[count - 1] = resample(frame.float() / 255, height, width)
+            bar.advance()
+    except (ValueError, OSError) as error:
+        if count == 0:
+            raise
+        notes.append(f"the film ends after {count} frames, where reading failed: {error}")
+    return images[:count], "\n".join([f"{count} frames of {width}x{height} at {even.fps:.6g} fps", *notes])
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ..host import HeadlessHost
 from ..registry import load_nodes
 from ..workflow import Workflow
 from .bridge import motion_bridge
+from .capture import animate_from_video, video_to_motion
 from .motion import clean_motion, motion_to_bone_maps, tokens_round_trip
 from .mvdit import mvdit_7b, mvdit_7b_cfg_sweep, mvdit_17b, mvdit_long
 from .native import mvdit_7b_native, mvdit_17b_fast, mvdit_17b_native
@@ -24,9 +25,11 @@ WORKFLOWS = {
     for one in (
         motion_to_bone_maps,
         tokens_round_trip,
+        video_to_motion,
         motion_bridge,
         clean_motion,
         two_people,
+        animate_from_video,
         mvdit_7b,
         mvdit_17b,
         mvdit_7b_cfg_sweep,

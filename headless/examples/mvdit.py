@@ -132,6 +132,12 @@ def motion_part(flow: Workflow, *, action: str = "wave", seconds: float = 2.45, 
     motion = flow.out("3", "motion")
     flow.add("4", "Motion4D_PlaceOrbitCameras", "Camera", flow.below("3"), motion=motion, azimuth=0.0, margin=1.1, width=512, height=512)
     flow.frame("Motion", "1", "2", "3", "4")
+    made = tokens_and_pictures(flow, motion, flow.out("4", "cameras"))
+    return made | {"fps": flow.out("1", "fps"), "driving": flow.out("3", "images")}
+
+
+def tokens_and_pictures(flow: Workflow, motion: Link, cameras: Link) -> dict[str, Link]:
+    """Nodes 5 to 13: the tokens of a motion, drawings of both, and the reference picture."""
     flow.add("5", "Motion4D_LoadMotionTokenizer", "Tokenizer", (380, 80), **loader("4dmot"))
     tokenizer = flow.out("5", "tokenizer")
     flow.add(
@@ -150,7 +156,6 @@ def motion_part(flow: Workflow, *, action: str = "wave", seconds: float = 2.45, 
     placed = {"tokens": tokens, "tokenizer": tokenizer, "placement": flow.out("6", "placement"), "original": motion}
     flow.add("8", "Motion4D_DecodeMotionTokens", "Tokens to motion", flow.below("7"), room=130, **placed)
     flow.frame("Tokens", "5", "6", "7", "8")
-    cameras = flow.out("4", "cameras")
     flow.add("9", "Motion4D_DrawSkeleton", "Motion drawn", (760, 80), motion=motion, cameras=cameras)
     flow.add("10", "Motion4D_DrawSkeleton", "Tokens drawn", flow.below("9"), motion=flow.out("8", "motion"), cameras=cameras)
     flow.add("11", "Motion4D_CutMotion", "First frame", flow.below("10"), motion=motion, frames=1)
@@ -158,8 +163,7 @@ def motion_part(flow: Workflow, *, action: str = "wave", seconds: float = 2.45, 
     flow.add("13", "Motion4D_LoadReference", "Picture of the person", flow.below("12"), room=30, default=flow.out("12", "normals"))
     flow.frame("Pictures", "9", "10", "11", "12", "13")
     return {
-        "fps": flow.out("1", "fps"), "tokens": tokens, "picture": flow.out("13", "image"), "driving": flow.out("3", "images"),
-        "pose": flow.out("9", "images"), "reconstructed": flow.out("10", "images"),
+        "tokens": tokens, "picture": flow.out("13", "image"), "pose": flow.out("9", "images"), "reconstructed": flow.out("10", "images"),
     }  # fmt: skip
 
 
@@ -206,18 +210,31 @@ def strip(flow: Workflow, *, at: tuple[int, int], **panels: Any) -> None:
     flow.add("20", "Motion4D_CompareVideos", "Side by side", at, **panels)
 
 
-def video(flow: Workflow, id: str, title: str, images: Link, fps: Link, prefix: str, at: tuple[int, int]) -> None:
+def video(
+    flow: Workflow, id: str, title: str, images: Link, fps: Link, prefix: str, at: tuple[int, int], audio: Link | None = None
+) -> None:
     """A node that makes a video and the next one, which saves it."""
-    flow.add(id, "CreateVideo", title, at, images=images, fps=fps)
+    sound = {} if audio is None else {"audio": audio}
+    flow.add(id, "CreateVideo", title, at, images=images, fps=fps, **sound)
     after = str(int(id) + 1)
     flow.add(after, "SaveVideo", f"Save {title.lower()}", flow.below(id), room=220, **save(flow.out(id, "VIDEO"), prefix))
 
 
-def results(flow: Workflow, *, fps: Link, picture: Link, driving: Link, pose: Link, reconstructed: Link, tokens: Link) -> None:
+def results(
+    flow: Workflow,
+    *,
+    fps: Link,
+    audio: Link | None = None,
+    prefix: str = "mvdit",
+    driving: Link,
+    pose: Link,
+    reconstructed: Link,
+    **_: Link,
+) -> None:
     """Nodes 20 to 22 and 25 to 26: the video, and the strip of everything; frames the sampling too."""
     flow.frame("Sampling", *(step.id for step in flow.steps if step.at[0] == 1520))
     generated = flow.out("19", "IMAGE")
-    video(flow, "25", "Video", generated, fps, "mvdit", (1900, 80))
+    video(flow, "25", "Video", generated, fps, prefix, (1900, 80), audio)
     panels = {
         "reference": flow.out("17", "reference"),
         "driving": driving,
@@ -226,5 +243,5 @@ def results(flow: Workflow, *, fps: Link, picture: Link, driving: Link, pose: Li
         "generated": generated,
     }
     strip(flow, at=flow.below("26"), **panels)
-    video(flow, "21", "Side by side", flow.out("20", "images"), fps, "mvdit_strip", flow.below("20"))
+    video(flow, "21", "Side by side", flow.out("20", "images"), fps, f"{prefix}_strip", flow.below("20"), audio)
     flow.frame("Videos", *(step.id for step in flow.steps if step.at[0] == 1900))

@@ -73,7 +73,7 @@ def description(spec: ModelSpec, files: tuple[ReleasedFile, ...]) -> str:
     """What a checkpoint is, in lines."""
     sizes = [file.size for file in files if file.size is not None]
     size = f"{sum(sizes) / 1e9:.2f} GB" if len(sizes) == len(files) else "unknown before the download"
-    named = [f"{file.name} of huggingface.co/{file.repository}{f' ({file.note})' if file.note else ''}\n{file.url}" for file in files]
+    named = [f"{file.name} of {file.home}{f' ({file.note})' if file.note else ''}\n{file.url}" for file in files]
     lines = [spec.title, *named, f"size: {size}", f"licence: {spec.licence}"]
     return "\n".join([*lines, *([spec.notice] if spec.notice else [])])
 

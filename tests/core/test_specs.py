@@ -3,7 +3,6 @@
 import pytest
 import torch
 from motion4d.core.body.normalisation import MotionStatistics
-from motion4d.core.checkpoints import CHECKPOINT_SUFFIXES
 from motion4d.core.networks.clip_vision import CLIPVisionConfig, ImageEncoder
 from motion4d.core.networks.cogvideox_vae import autoencoder
 from motion4d.core.networks.motion_adapter import MotionAdapter
@@ -27,8 +26,8 @@ def test_every_spec_is_complete(name):
     spec = load_spec(name)
     assert spec.name == name and spec.title and spec.licence and spec.folder and spec.source.startswith("https://")
     for file in spec.files:
-        assert file.url.startswith("https://huggingface.co/" + file.repository) and file.url.endswith("/" + file.name.split("/")[-1])
-        assert file.name.endswith(CHECKPOINT_SUFFIXES)
+        assert file.url.startswith(f"https://{file.home}/") and file.home.split("/")[0] in ("huggingface.co", "github.com")
+        assert file.url.endswith("/" + file.name.split("/")[-1]) and file.name.endswith(spec.suffixes)
     if spec.statistics:
         MotionStatistics(**spec.statistics, skeleton=STANDARD[spec.skeleton])
 
@@ -52,6 +51,15 @@ def test_the_message_for_a_missing_file_says_where_to_get_it(spec):
     message = missing_message(spec, "models/motion_tokenizers")
     for part in ("4DMoT/mp_rank_00_model_states.pt", "models/motion_tokenizers", "yanboding/MTVCrafter", "Apache-2.0"):
         assert part in message
+
+
+def test_a_program_comes_as_what_it_is_and_from_where_it_is():
+    nlf = load_spec("nlf")
+    message = missing_message(nlf, "models/nlf")
+    for part in ("nlf_l_multi_0.3.2.torchscript from github.com/isarandi/nlf", "models/nlf", "non-commercial"):
+        assert part in message
+    assert nlf.suffixes == (".torchscript",) and "safetensors" not in message
+    assert "safetensors" in missing_message(load_spec("4dmot"), "models")
 
 
 def test_an_unknown_spec_lists_the_known(spec):
@@ -98,7 +106,7 @@ BUILD = {
 PROJECTION = 1024 * 1280  # of the image encoder's file; nothing here uses it
 
 
-@pytest.mark.parametrize("name", [name for name in list_specs() if load_spec(name).architecture != "lora"])
+@pytest.mark.parametrize("name", [name for name in list_specs() if load_spec(name).architecture not in ("lora", "nlf")])
 def test_sizes_tensors_and_parameters_are_those_of_the_true_models(name):
     spec = load_spec(name)
     sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.config.items()}
@@ -111,7 +119,9 @@ def test_sizes_tensors_and_parameters_are_those_of_the_true_models(name):
 
 def test_the_numbers_that_were_published():
     counts = {
-        name: tuple(load_spec(name).key_layout[key] for key in ("tensors", "parameters")) for name in list_specs() if "lora" not in name
+        name: tuple(layout[key] for key in ("tensors", "parameters"))
+        for name, layout in ((name, load_spec(name).key_layout) for name in list_specs())
+        if "tensors" in layout
     }
     assert counts["4dmot"] == (133, 48_323_075 + 8192 * 3072)
     assert counts["mvdit_7b"] == (1529, 7_157_411_904)

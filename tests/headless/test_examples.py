@@ -2,8 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
-from motion4d.headless import EXAMPLES
+from motion4d.core.formats import load_motion, read_video
+from motion4d.core.skeletons import SMPL24
+from motion4d.headless import EXAMPLE_INPUTS, EXAMPLES
+from motion4d.headless.cli import main
 from motion4d.headless.examples import WORKFLOWS, node_infos, texts
 from motion4d.headless.workflow import Workflow
 
@@ -63,3 +67,57 @@ def test_an_unknown_node_or_input_is_refused(infos):
     flow.add("1", "Motion4D_MakeDemoMotion", "x", (0, 0), colour="red")
     with pytest.raises(ValueError, match="no input colour"):
         flow.api()
+
+
+# --- examples that begin with a video ---
+
+FILM = EXAMPLE_INPUTS / "motion4d_walk.mp4"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A models folder."""
+    folder = tmp_path_factory.mktemp("models")
+    assert main(["tiny-models", str(folder)]) == 0
+    return folder
+
+
+def ran(name, tmp_path, tiny, *settings):
+    """{name of the file: path} of a run of an example."""
+    command = ["run", str(EXAMPLES / "api" / f"{name}.json"), "--output", str(tmp_path / "out"), "--models", str(tiny)]
+    assert main([*command, *(part for one in settings for part in ("--set", one))]) == 0
+    return {path.name.replace("_00001_", ""): path for path in (tmp_path / "out" / "motion4d").iterdir()}
+
+
+def same_sound(path, film, seconds):
+    (ours, rate), (theirs, other) = read_video(path).audio(), read_video(film).audio()
+    length = round(seconds * rate)
+    assert rate == other and abs(ours.shape[-1] - length) < 0.1 * rate
+    ours, theirs = (sound[0, 0, : round((seconds - 0.1) * rate)].numpy() for sound in (ours, theirs))
+    return np.corrcoef(ours, theirs)[0, 1] > 0.9
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.*deprecated:DeprecationWarning")
+def test_a_video_becomes_a_motion_that_lies_on_its_person(tmp_path, tiny):
+    files = ran("video_to_motion", tmp_path, tiny)
+    assert set(files) == {"captured.npz", "captured.bvh", "captured.glb", "captured.mp4"}
+    film, drawn, motion = read_video(FILM), read_video(files["captured.mp4"]), load_motion(files["captured.npz"])
+    assert (len(drawn), drawn.fps, motion.frames, motion.fps) == (len(film), film.fps, len(film), film.fps)
+    assert motion.image_size == film.image_size and drawn.image_size == (640, 480) and same_sound(files["captured.mp4"], FILM, 3.0)
+    pixels = motion.joints @ motion.intrinsics.T
+    pixels = pixels[..., :2] / pixels[..., 2:]
+    for picture, (x, y), joints in zip(film.frames(), pixels[:, SMPL24.index("pelvis")], pixels, strict=True):
+        figure = (picture - picture[0, 0]).abs().amax(-1) > 0.16  # what the tiny estimator takes for a person; it stands a rest pose there
+        columns, rows = figure.any(0).nonzero(), figure.any(1).nonzero()
+        assert columns.min() < x < columns.max() and rows.min() < y < rows.max()
+        assert rows.min() - 20 < joints[:, 1].min() < joints[:, 1].max() < rows.max() + 20
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.*deprecated:DeprecationWarning")
+def test_a_picture_moves_as_a_video_does_with_its_sound(tmp_path, tiny):
+    small = ("17.width=32", "17.height=32", "18.steps=1", "20.height=48", "30.width=96", "30.height=96", "4.max_side=96")
+    files = ran("animate_from_video", tmp_path, tiny, "29.start=5", *small)
+    assert set(files) == {"animated.mp4", "animated_strip.mp4"}
+    for path in files.values():
+        made = read_video(path)
+        assert (len(made), made.fps) == (49, 20.0) and abs(made.audio()[0].shape[-1] / made.audio()[1] - 2.45) < 0.1

@@ -12,6 +12,7 @@ from motion4d.core.formats import write_video
 from motion4d.nodes.loaders.estimators import MEDIAPIPE, LoadPoseEstimator
 from motion4d.nodes.motion.curation import CurateClips
 from motion4d.nodes.motion.extraction import ExtractMotion
+from motion4d.nodes.motion.film_frames import TakeVideoFrames
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.*deprecated:DeprecationWarning")
 SETTINGS = {"fps": 0.0, "field_of_view": 55.0, "batch": 0, "find_shots": True}
@@ -119,3 +120,35 @@ def test_a_folder_of_videos_is_curated_into_a_manifest(host, estimator, film, fi
     assert "not scored" in report
     with pytest.raises(ValueError, match="folder: there are no videos in 'none'"):
         CurateClips.execute(estimator, "none", **limits, filename_prefix="clips")
+
+
+def test_the_frames_of_a_video_are_those_that_the_motion_was_seen_in(estimator, film, file):
+    video = InputImpl.VideoFromFile(str(file))
+    people, fps, _, _ = ExtractMotion.execute(estimator, video, **(SETTINGS | {"fps": 6.0})).result
+    images, report = TakeVideoFrames.execute(video, fps, 640).result
+    assert images.shape == (12, 64, 96, 3) == (len(people.frames), *people.image_size, 3)
+    torch.testing.assert_close(images, film[::2], atol=0.1, rtol=0)
+    assert "12 frames of 96x64 at 6 fps" in report and "12 left out" in report
+    smaller, _ = TakeVideoFrames.execute(film, 12.0, 64).result
+    assert smaller.shape == (24, 43, 64, 3) and torch.equal(TakeVideoFrames.execute(film, 12.0, 640).result[0], (film * 255).round() / 255)
+
+
+def test_frames_after_damage_are_left_out_of_both(estimator, file):
+    kept = _damaged(file)
+    people = ExtractMotion.execute(estimator, InputImpl.VideoFromFile(str(kept)), **SETTINGS)[0]
+    images, report = TakeVideoFrames.execute(InputImpl.VideoFromFile(str(kept)), 0.0, 640).result
+    assert len(images) == len(people.frames) < 24 and "reading failed" in report
+
+
+def _damaged(file):
+    """A copy whose last packet is noise."""
+    import av
+
+    with av.open(str(file)) as container:
+        last = [packet for packet in container.demux(container.streams.video[0]) if packet.size][-1]
+        begin, size = last.pos, last.size
+    data = bytearray(file.read_bytes())
+    data[begin + 4 : begin + size] = (b"\xa5\x17\x3c" * size)[: size - 4]
+    damaged = file.with_name("damaged.mp4")
+    damaged.write_bytes(data)
+    return damaged

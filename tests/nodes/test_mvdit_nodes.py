@@ -197,7 +197,9 @@ def test_the_reference_is_the_file_or_the_default(here, picture):
 
 def test_a_cut_motion_has_the_frames_asked_for():
     walk, pictures = demo_motion("walk", seconds=3.0, fps=20.0), torch.rand(60, 2, 2, 3)
-    cut, images = run(CutMotion, motion=walk, start=5, frames=49, images=pictures)
+    sound = {"waveform": torch.arange(3000.0)[None, None], "sample_rate": 1000}
+    cut, images, audio = run(CutMotion, motion=walk, start=5, frames=49, images=pictures, audio=sound)
+    assert audio["sample_rate"] == 1000 and torch.equal(audio["waveform"], sound["waveform"][..., 250:2700])
     assert torch.equal(cut.joints, walk.joints[5:54]) and torch.equal(images, pictures[5:54])
     assert run(CutMotion, motion=walk, start=50, frames=49)[0].frames == 10
     assert run(CutMotion, motion=walk, start=0, frames=0)[0].frames == 60
