@@ -10,9 +10,11 @@ from ..core.conditions import VideoCondition, known_mask
 from ..core.networks.motion_attention import Kept, Observe
 from ..core.networks.mvdit_wan import PATCH
 from ..core.networks.residual_cache import ResidualCache
+from ..core.sampling.attention import MotionLook
+from ..core.sampling.checks import check_condition, check_length, check_run, check_text_and_image
 from ..core.sampling.latents import LATENT_SCALES
 from ..core.sampling.noise import noised, starting_noise, step_generator
-from ..core.sampling.recipes import RECIPES, Recipe
+from ..core.sampling.recipes import Recipe, recipes_of
 from ..core.sampling.run import progress_of, run_recipe, timestep_at
 from ..core.sampling.windows import WindowPlan
 from ..nodes.host import Progress
@@ -65,34 +67,22 @@ def sample(
 
 def motion_attention(guider: Guider, latents: Tensor, *, progress: float, blocks: Sequence[int], seed: int, device: torch.device) -> Tensor:
     """See `nodes.host.Host.motion_attention`."""
-    model = guider.model
-    recipe = next(one for one in RECIPES.values() if one.kind == model.kind)
+    model = guider.model.describe()
+    recipe = recipes_of(model.kind)[0]
     _check(guider, latents, recipe, None)
-    if unknown := sorted(set(blocks) - set(model.motion_blocks)):
-        raise ValueError(f"blocks {unknown} have no motion attention: choose among {', '.join(map(str, model.motion_blocks)) or 'none'}")
     motion = guider.branches["positive"].condition.motion
-    if motion.tokens is None and model.kind == "mvdit_17b":
-        raise ValueError("the conditioning has no motion to attend to: connect motion tokens to Condition Video on Motion")
+    look = MotionLook(motion, blocks, motion_blocks=model.motion_blocks, slots=model.motion_slots)
     timestep = timestep_at(progress, recipe)
     clean = LATENT_SCALES[model.kind].to_model(latents.float())
     noisy = noised(clean, starting_noise(latents.shape, seed), timestep, recipe.scheduler()).to(device)
-    dtype = computing_dtype(model.module, device)
+    dtype = computing_dtype(guider.model.module, device)
     denoiser = Denoiser(guider, recipe, device, dtype)
-    seen: dict[int, Tensor] = {}
-
-    def observe(number: int, probabilities: Tensor) -> None:
-        if number in blocks:
-            seen[number] = probabilities[0].float().cpu()  # (N, L)
-
     try:
-        with lent(model.module, device, dtype):
-            denoiser.predict(noisy, timestep, ["positive"], None, observe=observe)
+        with lent(guider.model.module, device, dtype):
+            denoiser.predict(noisy, timestep, ["positive"], None, observe=look)
     finally:
         denoiser.clear()
-    frames, height, width = latents.shape[2:]
-    grid = (frames, height // 2, width // 2)
-    shares = torch.stack([seen[number] for number in blocks]).unflatten(2, (motion.frames, -1)).mean(2)  # (blocks, N, J)
-    return shares.transpose(1, 2).unflatten(2, grid)
+    return look.shares(latents.shape[2:])
 
 
 class Denoiser:
@@ -177,51 +167,19 @@ def _check(guider: Guider, latents: Tensor, recipe: Recipe, windows: WindowPlan 
     Raises:
         ValueError: as it says.
     """
-    model = guider.model.describe()
-    if recipe.kind != model.kind:
-        mine = ", ".join(one.name for one in RECIPES.values() if one.kind == model.kind)
-        raise ValueError(f"recipe {recipe.name} is for {recipe.kind}, the model is {model.kind}: choose one of {mine}")
-    if latents.ndim != 5 or latents.shape[1] != model.channels or 0 in latents.shape:
-        raise ValueError(f"latents have shape {tuple(latents.shape)}, this model expects (B, {model.channels}, F, h, w)")
+    model, config = guider.model.describe(), guider.model.module.config
+    check_run(recipe, latents, kind=model.kind, channels=model.channels, windows=windows)
     for name, branch in guider.branches.items():
-        given, expected = tuple(branch.condition.reference.shape), tuple(latents.shape[1:])
-        if given != expected:
-            raise ValueError(
-                f"{name}: the reference has latents (C, F, h, w) of {given}, the video of {expected}: take both from one Condition Video on Motion"
-            )
-        tokens = branch.condition.motion.tokens
-        if tokens is not None and model.motion_width is None:
-            raise ValueError(f"{name} has motion, the model no motion attention: connect Load Motion Adapter and Apply Motion Attention")
-        if tokens is not None and tokens.shape[1] != model.motion_width:
-            raise ValueError(
-                f"{name}: tokens have {tokens.shape[1]} channels, this model expects {model.motion_width}: use the tokenizer it was trained with"
-            )
+        check_condition(name, branch.condition, latents, model.motion_width)
     used = {name for at in _points(recipe) for name in guider.needed(at)}
     lengths = {latents.shape[2]} if windows is None else {len(indices) for indices in windows.indices}
     for name in sorted(used):
-        (_check_7b if model.kind == "mvdit_7b" else _check_17b)(name, guider, lengths)
+        branch = guider.branches[name]
+        check_length(name, branch.condition.motion, lengths, model.motion_slots)
+        if model.kind == "mvdit_17b":
+            check_text_and_image(name, branch.text, branch.image, text_width=config.text_dim, image_width=config.image_dim)
 
 
 def _points(recipe: Recipe) -> list[float]:
     """Where in the schedule the model is asked."""
     return [progress_of(timestep, recipe) for timestep in recipe.scheduler().timesteps]
-
-
-def _check_7b(name: str, guider: Guider, lengths: set[int]) -> None:
-    motion, slots = guider.branches[name].condition.motion, guider.model.module.config.motion_slots
-    joints = len(motion.positions)
-    if motion.tokens is None and lengths != {slots / joints}:
-        raise ValueError(
-            f"{name} has no motion: the tokens that the model has learned for that are for {slots / joints:g} latent frames, not for "
-            f"{', '.join(map(str, sorted(lengths)))}: set cfg to 1, or use windows of {slots / joints:g} latent frames"
-        )
-
-
-def _check_17b(name: str, guider: Guider, lengths: set[int]) -> None:
-    branch, config = guider.branches[name], guider.model.module.config
-    if branch.text.shape[-1] != config.text_dim:
-        given = "no text" if branch.text.numel() == 1 else f"text of {branch.text.shape[-1]} channels"
-        raise ValueError(f"{name} has {given}, the 17B model expects {config.text_dim} channels: connect CLIP Text Encode with UMT5-XXL")
-    if branch.image is None or branch.image.shape[-1] != config.image_dim:
-        given = "no picture" if branch.image is None else f"a picture of {branch.image.shape[-1]} channels"
-        raise ValueError(f"{name} has {given} for the image encoder, expected {config.image_dim} channels: connect CLIP ViT-H")

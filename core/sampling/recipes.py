@@ -51,3 +51,8 @@ RECIPES = {
         Recipe("17B distilled", "mvdit_17b", "flow", 10, 1.0),
     )
 }
+
+
+def recipes_of(kind: str) -> list[Recipe]:
+    """The recipes of a kind of model, as released first."""
+    return [recipe for recipe in RECIPES.values() if recipe.kind == kind]

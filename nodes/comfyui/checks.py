@@ -5,7 +5,10 @@ from typing import Any
 
 from torch import Tensor
 
+from ...core.sampling.checks import check_condition, check_length, check_text_and_image
 from .conditions import IMAGE, KEY
+
+IMAGE_WIDTH = 1280  # of what ComfyUI's Wan model reads of a picture
 
 
 @dataclass(frozen=True)
@@ -35,30 +38,11 @@ class RunCheck:
         condition = cond.get(KEY)
         if condition is None:
             raise ValueError(f"{name}: it has no motion and no reference: connect the {name} of Condition Video on Motion")
-        if condition.reference.shape != noise.shape[1:]:
-            sizes = f"latents (C, F, h, w) of {tuple(condition.reference.shape)}, the video of {tuple(noise.shape[1:])}"
-            raise ValueError(f"{name}: its reference has {sizes}: sample the latent of Condition Video on Motion")
-        tokens = condition.motion.tokens
-        if tokens is not None and tokens.shape[1] != self.width:
-            raise ValueError(
-                f"{name}: tokens have {tokens.shape[1]} channels, this model expects {self.width}: use the tokenizer it was trained with"
-            )
+        check_condition(name, condition, noise, self.width)
         if self.text_width is not None:
-            self._check_text_and_image(name, cond)
-
-    def _check_text_and_image(self, name: str, cond: dict[str, Any]) -> None:
-        text = cond.get("cross_attn")
-        if text is None or text.shape[-1] != self.text_width:
-            given = "no text" if text is None else f"text of {text.shape[-1]} channels"
-            raise ValueError(f"{name}: it has {given}, this model reads {self.text_width} channels: use the text encoder of Wan (umt5_xxl)")
-        if cond.get(IMAGE) is None:
-            raise ValueError(f"{name}: the image encoder has not looked at the reference: connect CLIP Vision to Condition Video on Motion")
+            image = getattr(cond.get(IMAGE), "penultimate_hidden_states", None)
+            check_text_and_image(name, cond.get("cross_attn"), image, text_width=self.text_width, image_width=IMAGE_WIDTH)
 
     def _check_length(self, name: str, cond: dict[str, Any]) -> None:
         motion = cond[KEY].motion
-        length = motion.frames * len(motion.positions)
-        if motion.tokens is None and self.slots not in (None, length):
-            learned = f"the learned unconditional motion has {self.slots} tokens, a video of {motion.frames} latent frames {length}"
-            raise ValueError(
-                f"{name}: {learned}: set cfg to 1, or sample in windows of {self.slots // len(motion.positions)} latent frames"
-            )
+        check_length(name, motion, [motion.frames], self.slots)

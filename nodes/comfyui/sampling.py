@@ -16,8 +16,10 @@ from torch import Tensor
 
 from ...core.conditions import VideoCondition
 from ...core.networks.residual_cache import ResidualCache
+from ...core.sampling.attention import MotionLook
+from ...core.sampling.checks import check_condition, check_run
 from ...core.sampling.noise import noised, starting_noise, step_generator
-from ...core.sampling.recipes import RECIPES, Recipe
+from ...core.sampling.recipes import Recipe, recipes_of
 from ...core.sampling.run import progress_of, run_recipe, timestep_at
 from ...core.sampling.windows import WindowPlan
 from ..host import VideoModel
@@ -53,27 +55,14 @@ def sample(
 
 def motion_attention(guider: CFGGuider, latents: Tensor, *, progress: float, blocks: Sequence[int], seed: int) -> Tensor:
     """See `Host.motion_attention`."""
-    model = describe(guider.model_patcher)
-    recipe = next(one for one in RECIPES.values() if one.kind == model.kind)
-    condition = _condition(guider)
+    condition, model = _condition(guider), describe(guider.model_patcher)
+    recipe = recipes_of(model.kind)[0]
     _check(model, condition, latents, recipe, None)
-    motion = condition.motion
-    if unknown := sorted(set(blocks) - set(model.motion_blocks)):
-        raise ValueError(f"blocks {unknown} have no motion attention: choose among {', '.join(map(str, model.motion_blocks)) or 'none'}")
-    if motion.tokens is None and model.kind == "mvdit_17b":
-        raise ValueError("the conditioning has no motion to attend to: connect motion tokens to Condition Video on Motion")
-    seen: dict[int, Tensor] = {}
-
-    def observe(number: int, probabilities: Tensor) -> None:
-        if number in blocks:
-            seen[number] = probabilities[0].float().cpu()  # (N, L)
-
+    look = MotionLook(condition.motion, blocks, motion_blocks=model.motion_blocks, slots=model.motion_slots)
     noise = starting_noise(latents.shape, seed)
-    sampler = LookingSampler(recipe, timestep_at(progress, recipe), observe)
+    sampler = LookingSampler(recipe, timestep_at(progress, recipe), look)
     _of_its_own(guider).sample(noise, latents.float(), sampler, recipe.sigmas(), disable_pbar=True, seed=seed)
-    frames, height, width = latents.shape[2:]
-    shares = torch.stack([seen[number] for number in blocks]).unflatten(2, (motion.frames, -1)).mean(2)  # (blocks, N, J)
-    return shares.transpose(1, 2).unflatten(2, (frames, height // 2, width // 2))
+    return look.shares(latents.shape[2:])
 
 
 class RecipeSampler(Sampler):
@@ -192,14 +181,5 @@ def _condition(guider: CFGGuider) -> VideoCondition:
 
 
 def _check(model: VideoModel, condition: VideoCondition, latents: Tensor, recipe: Recipe, windows: WindowPlan | None) -> None:
-    if recipe.kind != model.kind:
-        mine = ", ".join(one.name for one in RECIPES.values() if one.kind == model.kind)
-        raise ValueError(f"recipe {recipe.name} is for {recipe.kind}, the model is {model.kind}: choose one of {mine}")
-    if condition.motion.tokens is not None and model.motion_width is None:
-        raise ValueError("positive has motion, the model no motion attention: connect Load Motion Adapter and Apply Motion Attention")
-    if latents.ndim != 5 or latents.shape[1] != model.channels or 0 in latents.shape:
-        raise ValueError(f"latents have shape {tuple(latents.shape)}, this model expects (B, {model.channels}, F, h, w)")
-    if windows is not None and windows.length != latents.shape[2]:
-        raise ValueError(
-            f"the windows cover {windows.length} latent frames, the latents have {latents.shape[2]}: plan them for this length"
-        )
+    check_run(recipe, latents, kind=model.kind, channels=model.channels, windows=windows)
+    check_condition("positive", condition, latents, model.motion_width)

@@ -5,7 +5,7 @@ import logging
 from comfy_api.latest import io, ui
 
 from ...core.precision import PRECISIONS
-from ...core.sampling.recipes import RECIPES
+from ...core.sampling.recipes import recipes_of
 from ...core.specs import ModelSpec, load_spec
 from .. import host
 from .checkpoints import chosen_file, file_choice
@@ -64,8 +64,7 @@ def model_info(model: host.VideoModel) -> str:
     if model.motion_width is not None:
         motion = f"motion attention in {len(model.motion_blocks)} blocks, for tokens of {model.motion_width} channels"
     slots = f", {model.motion_slots} learned tokens for no motion" if model.motion_slots else ""
-    recipes = [one for one in RECIPES.values() if one.kind == model.kind]
-    released = "; ".join(f"{one.name}: {one.steps} steps of {one.solver}, cfg {one.guidance:g}" for one in recipes)
+    released = "; ".join(f"{one.name}: {one.steps} steps of {one.solver}, cfg {one.guidance:g}" for one in recipes_of(model.kind))
     lines = [spec.title, f"latents of {model.channels} channels, {motion}{slots}", f"released recipes: {released}", *_terms(spec)]
     return "\n".join(lines)
 

@@ -2,8 +2,9 @@
 
 from comfy_api.latest import io
 
+from ...core.sampling.checks import check_recipe
 from ...core.sampling.guidance import Guidance
-from ...core.sampling.recipes import RECIPES, Recipe
+from ...core.sampling.recipes import RECIPES, Recipe, recipes_of
 from .. import host
 from .motion import PART
 
@@ -67,10 +68,8 @@ def reuse_input() -> io.Float.Input:
 
 def chosen_recipe(kind: str, recipe: str, steps: int) -> Recipe:
     """The recipe for a kind of model; ValueError if it is another kind's."""
-    mine = [one for one in RECIPES.values() if one.kind == kind]
-    found = mine[0] if recipe == AS_RELEASED else RECIPES[recipe]
-    if found.kind != kind:
-        raise ValueError(f"recipe: {recipe} is for {found.kind}, the model is {kind}: choose one of {', '.join(one.name for one in mine)}")
+    found = recipes_of(kind)[0] if recipe == AS_RELEASED else RECIPES[recipe]
+    check_recipe(found, kind)
     return found.with_steps(steps)
 
 

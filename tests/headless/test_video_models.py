@@ -463,7 +463,7 @@ def test_17b_needs_text_and_picture(host, load, refused):
         (host.condition([[positive[0][0], {}]], condition), "no picture"),
     ):
         refused(host.guider(model, given, None, Guidance()), 5, recipe("17B"), match)
-        refused(host.guider(model, positive, given, Guidance(scale=2.0)), 5, recipe("17B"), f"negative has .*{match}")
+        refused(host.guider(model, positive, given, Guidance(scale=2.0)), 5, recipe("17B"), f"negative: it has .*{match}")
 
 
 def test_what_does_not_fit_together_is_refused(host, load, refused):
