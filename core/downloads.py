@@ -145,9 +145,7 @@ def _check_space(target: Path, size: int | None, have: int) -> None:
         raise OSError(f"the disk is too full for {target.name}: it needs {needed}: make room or choose another folder")
 
 
-def _fetch(
-    file: ReleasedFile, opener: _Opener, part: Path, have: int, advance: Callable[[int], None], *, counted: bool
-) -> int:
+def _fetch(file: ReleasedFile, opener: _Opener, part: Path, have: int, advance: Callable[[int], None], *, counted: bool) -> int:
     """Append what the server sends from byte `have` on; the bytes that are there when it ends or breaks off."""
     with opener.open(file.url, start=have) as answer:
         if have and answer.status != 206:  # it begins anew

@@ -14,16 +14,21 @@ import numpy as np
 from ..skeletons import SMPL24
 from .tracklets import DEPTH_TRUST, Sightings
 
-_ACCELERATION = 1.0  # m^2/s^3, spectral density: after a second a walker is 0.6 m off the straight line
+_WALK, _BURST = (
+    (1.0, 1.0),
+    (40.0, 3.0),
+)  # m^2/s^3, spectral density of acceleration (after a second a walker is 0.6 m off the straight line), and times the noise
+_BURSTS = 0.05  # share of links that are bursts: a jump of a dancer or of the estimator
+_ASTRAY = 0.01  # share of links over which facing tells nothing, and of those over which size does
 _NOISE = 0.02  # metres of a trunk across the line of sight, at least: sway
 _SPEED = 2.0  # m/s that a person of unknown velocity has, in each direction
 _END = 0.4  # seconds at the end of a piece that tell its velocity
-_NEWCOMER = 10.0  # nats: above this a link is less likely than that one has left and another has come
-_BRIEF, _SHORT = 0.25, 0.15  # seconds of absence that are bridged first, for pieces of no more than this
+_NEWCOMER = 16.0  # nats: above this a link is less likely than that one has left and another has come
+_BRIEF, _SHORT = 0.25, 0.15  # seconds of absence that are bridged for good at first, for pieces no longer than this
 _SURE = 3  # sightings of a piece that is no false detection: shorter ones have less to gain from a link
 _TRIPLES = 10  # neighbouring frames of three that tell the noise
 _BODY = 0.04  # relative difference of a limb of one person between two pieces
-_LIMB = 0.12  # the same between two frames
+_LIMB, _RELATED = 0.12, 10  # the same between two frames, and for how many frames an estimator errs alike
 _FACING = (0.2, 1.5)  # radians and radians^2 per second of which way a body faces: noise and turning
 _LOOK = 5  # sightings at the end of a piece that tell where it faces
 
@@ -65,7 +70,7 @@ def body_sizes(seen: Sightings, pieces: list[np.ndarray]) -> tuple[np.ndarray, n
         counts[row] = present.sum(0)
         for limb in np.flatnonzero(counts[row]):
             sizes[row, limb] = np.median(logs[members, limb][present[:, limb]])
-    return sizes, _BODY**2 / 2 + _LIMB**2 / np.maximum(counts, 1)
+    return sizes, _BODY**2 / 2 + _LIMB**2 / (1 + np.maximum(counts - 1, 0) / _RELATED)
 
 
 def _limb(seen: Sightings, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
@@ -86,22 +91,30 @@ def size_cost(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.nd
 def link(seen: Sightings, pieces: list[np.ndarray], *, fps: float, absence: float) -> list[np.ndarray]:
     """Chain pieces of one shot over absences of up to `absence` seconds; pieces that find no partner stay as they are.
 
-    Pieces too short to have a velocity are first joined to what is near in time, so that they have the velocity of those they belong to.
+    Of a first solution only the links of pieces too short to have a velocity are kept, where they are near in time: with the velocity of those they belong
+    to, the second solution knows better.
     """
-    short = max(2, round(_SHORT * fps))
-    for reach, newcomer, shorter in ((min(_BRIEF, absence), _NEWCOMER / 2, short), (absence, _NEWCOMER, math.inf)):
-        pieces = _linked(seen, sorted(pieces, key=lambda members: members[0]), fps=fps, absence=reach, newcomer=newcomer, shorter=shorter)
+    for brief in (True, False):
+        pieces = sorted(pieces, key=lambda members: members[0])
+        links = _links(seen, pieces, fps=fps, absence=absence)
+        if brief:
+            gaps = {(tail, head): seen.frame[pieces[head][0]] - seen.frame[pieces[tail][-1]] for tail, head in links.items()}
+            links = {
+                tail: head
+                for (tail, head), gap in gaps.items()
+                if gap <= _BRIEF * fps and min(len(pieces[tail]), len(pieces[head])) <= max(2, _SHORT * fps)
+            }
+        pieces = _chained(pieces, links)
     return pieces
 
 
-def _linked(seen: Sightings, pieces: list[np.ndarray], *, fps: float, absence: float, newcomer: float, shorter: float) -> list[np.ndarray]:
-    """One round of `link` over pieces in the order in which they begin; of the two pieces of a link one is `shorter` in sightings."""
-    lengths = np.array([len(members) for members in pieces])
+def _links(seen: Sightings, pieces: list[np.ndarray], *, fps: float, absence: float) -> dict[int, int]:
+    """The links {tail: head} of lowest cost between pieces, which are in the order in which they begin."""
     if len(pieces) < 2:
-        return pieces
+        return {}
     noise = _noise(seen, pieces)
     tails, heads = (_ends(seen, pieces, fps, noise, at_start=at_start) for at_start in (False, True))
-    weight = np.minimum(lengths / _SURE, 1)
+    weight = np.minimum([len(members) / _SURE for members in pieces], 1)
     sizes, variances = body_sizes(seen, pieces)
     rays = seen.ray[[members[0] for members in pieces]]
     edges: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -109,17 +122,15 @@ def _linked(seen: Sightings, pieces: list[np.ndarray], *, fps: float, absence: f
     for piece in range(len(pieces)):
         low, high = np.searchsorted(heads.time, (tails.time[piece] + slack, tails.time[piece] + absence + 1 / fps + slack))
         near = np.arange(low, high)
-        near = near[np.minimum(lengths[near], lengths[piece]) < shorter]
         if len(near) == 0:
             continue
         cost = _motion_cost(tails, piece, heads, near, rays[near]) + _facing_cost(tails, piece, heads, near)
-        cost += size_cost((sizes[piece], variances[piece]), (sizes[near], variances[near]))
-        cost -= newcomer * (weight[piece] + weight[near]) / 2
+        size = size_cost((sizes[piece], variances[piece]), (sizes[near], variances[near]))
+        cost -= np.logaddexp(math.log(1 - _ASTRAY) - size, math.log(_ASTRAY))
+        cost -= _NEWCOMER * (weight[piece] + weight[near]) / 2
         good = cost < 0
         edges.append((np.full(int(good.sum()), piece), near[good], cost[good]))
-    if not edges:
-        return pieces
-    return _chained(pieces, _cheapest(len(pieces), *(np.concatenate(column) for column in zip(*edges, strict=True))))
+    return _cheapest(len(pieces), *(np.concatenate(column) for column in zip(*edges, strict=True))) if edges else {}
 
 
 def _noise(seen: Sightings, pieces: list[np.ndarray]) -> tuple[float, float]:
@@ -165,7 +176,8 @@ def _facing_cost(tails: _Ends, piece: int, heads: _Ends, near: np.ndarray) -> np
     """Nats (M) that the turn of the trunk costs, beside that of a newcomer, who faces anywhere; 0 where it is not known."""
     turn = np.arccos(np.clip((np.einsum("ij,mij->m", tails.axes[piece], heads.axes[near]) - 1) / 2, -1, 1))
     variance = _FACING[0] ** 2 + _FACING[1] * (heads.time[near] - tails.time[piece])
-    return np.nan_to_num(turn**2 / (2 * variance) + 0.5 * np.log(variance / (2 * math.pi)))
+    likely = -(turn**2) / (2 * variance) - 0.5 * np.log(variance / (2 * math.pi))
+    return np.nan_to_num(-np.logaddexp(math.log(1 - _ASTRAY) + likely, math.log(_ASTRAY)))
 
 
 def _end(seen: Sightings, members: np.ndarray, fps: float, noise: tuple[float, float]) -> tuple[np.ndarray, ...]:
@@ -190,18 +202,21 @@ def _motion_cost(tails: _Ends, piece: int, heads: _Ends, near: np.ndarray, rays:
     step = np.zeros((len(near), 2, 2))
     step[:, 0, 0] = step[:, 1, 1] = 1
     step[:, 0, 1] = gap
-    wander = _ACCELERATION * np.stack([gap**3 / 3, gap**2 / 2, gap**2 / 2, gap], -1).reshape(-1, 2, 2)
+    wander = np.stack([gap**3 / 3, gap**2 / 2, gap**2 / 2, gap], -1).reshape(-1, 2, 2)
     miss = heads.state[near] - step @ tails.state[piece]  # (M, 2, 3)
     deep = np.einsum("mki,mi->mk", miss, rays)
-    across, along = (
-        step @ tail @ step.swapaxes(1, 2) + wander + head
-        for tail, head in ((tails.across[piece], heads.across[near]), (tails.along[piece], heads.along[near]))
-    )
-    inverse = np.linalg.inv(across)
-    square = np.einsum("mki,mkl,mli->m", miss, inverse, miss) - np.einsum("mk,mkl,ml->m", deep, inverse, deep)
-    square += np.einsum("mk,mkl,ml->m", deep, np.linalg.inv(along), deep)
-    volume = np.log(np.linalg.det(across)) + 0.5 * np.log(np.linalg.det(along))
-    return 0.5 * square + volume + 3 * math.log(2 * math.pi)
+    likely = []
+    for acceleration, noise in (_WALK, _BURST):
+        across, along = (
+            noise**2 * (step @ tail @ step.swapaxes(1, 2) + head) + acceleration * wander
+            for tail, head in ((tails.across[piece], heads.across[near]), (tails.along[piece], heads.along[near]))
+        )
+        inverse = np.linalg.inv(across)
+        square = np.einsum("mki,mkl,mli->m", miss, inverse, miss) - np.einsum("mk,mkl,ml->m", deep, inverse, deep)
+        square += np.einsum("mk,mkl,ml->m", deep, np.linalg.inv(along), deep)
+        volume = np.log(np.linalg.det(across)) + 0.5 * np.log(np.linalg.det(along))
+        likely.append(-0.5 * square - volume - 3 * math.log(2 * math.pi))
+    return -np.logaddexp(math.log(1 - _BURSTS) + likely[0], math.log(_BURSTS) + likely[1])
 
 
 def _cheapest(count: int, tails: np.ndarray, heads: np.ndarray, costs: np.ndarray) -> dict[int, int]:

@@ -15,6 +15,7 @@ from .people import Detections
 from .tracklets import Sightings, follow, sightings
 
 _LEAST = 0.15  # seconds that a track shows its person: less, in a shot that is longer, is a false detection
+_SPARSE = 0.2  # share of the frames from first to last that show a person: chance false detections, linked, show fewer
 _SAME_BODY = 8.0  # nats: what one person's size may differ between shots
 
 
@@ -41,8 +42,8 @@ def track(detections: Detections, *, absence: float = 2.0, relink_shots: bool = 
 
     Linked by place and speed in space, overlap of boxes and size of the body; no pixels are looked at. First what is in no doubt is followed from frame to
     frame (`tracklets`), then the pieces are put together for the whole shot at once (`linking`), so that people keep their numbers when they cross,
-    hide behind each other or go unseen for a while. What shows up in a few frames only (0.15 s) is taken for a false
-    detection and dropped. Every cut ends all tracks.
+    hide behind each other or go unseen for a while. What shows up in a few frames only (0.15 s, or under a fifth of those from first to last) is taken
+    for a false detection and dropped. Every cut ends all tracks.
 
     Args:
         absence: longest time in seconds that a person may go unseen and remain the same.
@@ -61,7 +62,7 @@ def track(detections: Detections, *, absence: float = 2.0, relink_shots: bool = 
     for first, stop in pairwise((0, *detections.shots, len(detections.frames))):
         chains = link(seen, follow(seen, first, stop, fps=detections.fps), fps=detections.fps, absence=absence)
         least = min(max(3, round(_LEAST * detections.fps)), (stop - first + 1) // 2)
-        shots.append([chain for chain in chains if len(chain) >= least])
+        shots.append([chain for chain in chains if len(chain) >= max(least, _SPARSE * (seen.frame[chain[-1]] - seen.frame[chain[0]] + 1))])
     chains = _cast(seen, shots) if relink_shots else [chain for shot in shots for chain in shot]
     chains.sort(key=lambda chain: (seen.frame[chain[0]], seen.torso[chain[0], 0] / abs(seen.torso[chain[0], 2] or 1)))
     return tuple(

@@ -17,6 +17,11 @@ RIG = orbit_rig([20.0], radius=7.0, elevation_deg=10.0, image_size=SIZE, vertica
 
 
 @cache
+def _walk(stature, frames):
+    return demo_motion("walk", seconds=frames / FPS, fps=FPS, stature=stature).joints
+
+
+@cache
 def crossing(seed, *, statures, frames=180):
     """(4, T, 24, 3) walkers who come from all sides and pass the middle together, less than 0.3 m from it and from one another."""
     generator = torch.Generator().manual_seed(seed)
@@ -25,7 +30,7 @@ def crossing(seed, *, statures, frames=180):
     people = []
     for number, (aside, ahead, turn) in enumerate(spread.tolist()):
         stature = statures[0] + (statures[1] - statures[0]) * float(torch.rand((), generator=generator))
-        walk = demo_motion("walk", seconds=frames / FPS, fps=FPS, stature=stature).joints
+        walk = _walk(round(stature, 1) if statures[0] < statures[1] else stature, frames)
         heading = rotvec_to_matrix(torch.tensor([0.0, start + number * math.pi / 2 + 0.5 * turn, 0.0]))
         people.append(walk @ heading.mT + torch.tensor([0.2 * aside, 0.0, 0.2 * ahead]))
     return torch.stack(people)
