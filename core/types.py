@@ -171,10 +171,10 @@ class Motion:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CameraRig:
-    """V pinhole cameras.
+    """V pinhole cameras that stand still, or move over T frames.
 
-    intrinsics: (V, 3, 3) pixels. world_to_camera: (V, 3, 4), OpenCV axes, X_cam = R X_world + t. image_size: (H, W) of every view.
-    closed: the views form a circle.
+    intrinsics: (V, 3, 3) pixels. world_to_camera: (V, 3, 4), OpenCV axes, X_cam = R X_world + t. Moving cameras have an axis T after V in both.
+    image_size: (H, W) of every view. closed: the views form a circle.
     """
 
     intrinsics: Tensor
@@ -183,12 +183,18 @@ class CameraRig:
     closed: bool = False
 
     def __post_init__(self):
-        sizes = check_shapes("CameraRig", intrinsics=(self.intrinsics, "V 3 3"), world_to_camera=(self.world_to_camera, "V 3 4"))
+        moving = isinstance(self.intrinsics, Tensor) and self.intrinsics.dim() == 4
+        axes = "V T" if moving else "V"
+        sizes = check_shapes(
+            "CameraRig", intrinsics=(self.intrinsics, f"{axes} 3 3"), world_to_camera=(self.world_to_camera, f"{axes} 3 4")
+        )
         if sizes["V"] == 0:
             raise ValueError("CameraRig: it has no views; expected at least 1")
+        if moving and sizes["T"] == 0:
+            raise ValueError("CameraRig: it moves over no frames; expected at least 1, or no axis T for cameras that stand still")
         _check_finite("CameraRig", intrinsics=self.intrinsics, world_to_camera=self.world_to_camera)
         _check_image_size("CameraRig", self.image_size)
-        if not (self.intrinsics[:, [0, 1], [0, 1]] > 0).all():
+        if not (self.intrinsics[..., [0, 1], [0, 1]] > 0).all():
             raise ValueError("CameraRig: focal lengths must be above 0")
 
     @property
@@ -197,29 +203,87 @@ class CameraRig:
         return self.intrinsics.shape[0]
 
     @property
+    def frames(self) -> int | None:
+        """T of moving cameras, None for cameras that stand still."""
+        return self.intrinsics.shape[1] if self.intrinsics.dim() == 4 else None
+
+    @property
     def centers(self) -> Tensor:
-        """(V, 3) camera centres in the world."""
+        """(V, 3) camera centres in the world; (V, T, 3) of moving cameras."""
         rotation, translation = self.world_to_camera[..., :3], self.world_to_camera[..., 3:]
         return -(rotation.mT @ translation)[..., 0]
 
+    def at(self, frame: int) -> "CameraRig":
+        """The cameras as they stand in one frame; those that stand still as they are.
+
+        Raises:
+            ValueError: moving cameras that have no such frame.
+        """
+        if self.frames is None:
+            return self
+        if not 0 <= frame < self.frames:
+            raise ValueError(f"frame is {frame}, the cameras move over {self.frames}: give 0 to {self.frames - 1}")
+        return replace(self, intrinsics=self.intrinsics[:, frame], world_to_camera=self.world_to_camera[:, frame])
+
+    def take_frames(self, frames: Sequence[int] | Tensor | slice) -> "CameraRig":
+        """Moving cameras at the frames of these indices; those that stand still as they are."""
+        if self.frames is None:
+            return self
+        return replace(self, intrinsics=self.intrinsics[:, frames], world_to_camera=self.world_to_camera[:, frames])
+
+    def take_views(self, views: Sequence[int] | Tensor) -> "CameraRig":
+        """The views of these indices, in their order; still a circle only if all of them are taken, in the order of the circle or against it.
+
+        Raises:
+            ValueError: no index, or one that the rig does not have.
+        """
+        chosen = [int(view) for view in views]
+        if not chosen or not all(0 <= view < self.views for view in chosen):
+            raise ValueError(f"views are {chosen}, the rig has {self.views}: give some of 0 to {self.views - 1}")
+        steps = {(after - before) % self.views for before, after in zip(chosen, [*chosen[1:], chosen[0]], strict=True)}
+        whole = len(chosen) == self.views and steps in ({1 % self.views}, {self.views - 1})
+        rows = {"intrinsics": self.intrinsics[chosen], "world_to_camera": self.world_to_camera[chosen]}
+        return replace(self, **rows, closed=self.closed and whole)
+
+    def resized(self, image_size: ImageSize) -> "CameraRig":
+        """The same views in pictures of another size (H, W)."""
+        _check_image_size("CameraRig", image_size)
+        scale = torch.tensor([[image_size[1] / self.image_size[1]], [image_size[0] / self.image_size[0]], [1.0]]).to(self.intrinsics)
+        return replace(self, intrinsics=self.intrinsics * scale, image_size=image_size)
+
     def to_camera(self, points: Tensor) -> Tensor:
-        """World points (..., 3) -> (V, ..., 3) in the axes of each camera."""
-        flat = points.reshape(-1, 3).to(self.world_to_camera)
-        seen = flat @ self.world_to_camera[..., :3].mT + self.world_to_camera[:, None, :, 3]
-        return seen.reshape(self.views, *points.shape)
+        """World points (..., 3) -> (V, ..., 3) in the axes of each camera; for moving cameras (T, ..., 3) -> (V, T, ..., 3).
+
+        Raises:
+            ValueError: moving cameras and points of another number of frames.
+        """
+        pose = self.world_to_camera
+        if self.frames is None:
+            pose = pose[:, None]
+        elif points.dim() < 2 or points.shape[0] != self.frames:
+            raise ValueError(
+                f"the cameras move over {self.frames} frames, the points {tuple(points.shape)} have {points.shape[0] if points.dim() > 1 else 'none'}: "
+                "make them of equal length, or take the cameras of one frame with .at(frame)"
+            )
+        timed = points.reshape(1 if self.frames is None else self.frames, -1, 3).to(pose)
+        return (timed @ pose[..., :3].mT + pose[..., None, :, 3]).reshape(self.views, *points.shape)
 
     def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Project world points.
 
         Args:
-            points: (..., 3) metres.
+            points: (..., 3) metres; (T, ..., 3) for moving cameras.
 
         Returns:
             pixels (V, ..., 2) with pixel centres at +0.5, NaN for points at or behind the camera plane; depth (V, ...), the z in front of each camera.
+
+        Raises:
+            ValueError: moving cameras and points of another number of frames.
         """
         seen = self.to_camera(points)
         depth = seen[..., 2]
-        homogeneous = torch.einsum("vij,v...j->v...i", self.intrinsics.to(seen), seen)
+        axes = "v" if self.frames is None else "vt"
+        homogeneous = torch.einsum(f"{axes}ij,{axes}...j->{axes}...i", self.intrinsics.to(seen), seen)
         pixels = homogeneous[..., :2] / depth[..., None]
         return torch.where((depth > 0)[..., None], pixels, torch.nan), depth
 
@@ -227,17 +291,17 @@ class CameraRig:
         """Plücker rays (direction, moment = centre x direction) through the cell centres of a height x width grid over the image.
 
         Returns:
-            (V, 6, height, width); directions are unit vectors in the world.
+            (V, 6, height, width), of moving cameras (V, T, 6, height, width); directions are unit vectors in the world.
         """
         rows = (torch.arange(height).to(self.intrinsics) + 0.5) * (self.image_size[0] / height)
         columns = (torch.arange(width).to(self.intrinsics) + 0.5) * (self.image_size[1] / width)
         v, u = torch.meshgrid(rows, columns, indexing="ij")
         pixels = torch.stack([u, v, torch.ones_like(u)])  # (3, h, w)
-        rays = torch.einsum("vij,jhw->vihw", torch.linalg.inv(self.intrinsics), pixels)
-        direction = torch.einsum("vji,vjhw->vihw", self.world_to_camera[..., :3], rays)
-        direction = direction / direction.norm(dim=1, keepdim=True)
-        centers = self.centers[:, :, None, None].expand_as(direction)
-        return torch.cat([direction, torch.linalg.cross(centers, direction, dim=1)], dim=1)
+        rays = torch.einsum("...ij,jhw->...ihw", torch.linalg.inv(self.intrinsics), pixels)
+        direction = torch.einsum("...ji,...jhw->...ihw", self.world_to_camera[..., :3], rays)
+        direction = direction / direction.norm(dim=-3, keepdim=True)
+        centers = self.centers[..., None, None].expand_as(direction)
+        return torch.cat([direction, torch.linalg.cross(centers, direction, dim=-3)], dim=-3)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

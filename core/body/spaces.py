@@ -31,11 +31,11 @@ def to_camera(motion: Motion, rig: CameraRig, *, view: int = 0) -> Motion:
     """A world-space motion in the axes of one camera of a rig, which it then knows as its own.
 
     Raises:
-        ValueError: a camera-space motion, or a view that the rig does not have.
+        ValueError: a camera-space motion, a view that the rig does not have, moving cameras of another length or with a focal length that changes.
     """
     if motion.frame is Frame.CAMERA:
         raise ValueError("the motion is in the axes of a camera already: convert it to world axes first")
-    turn, shift, intrinsics = _camera(rig, view)
+    turn, shift, intrinsics = _camera(rig, view, motion.frames)
     moved = transformed(motion, turn=turn, shift=shift)
     return replace(moved, frame=Frame.CAMERA, intrinsics=intrinsics, image_size=rig.image_size)
 
@@ -44,19 +44,33 @@ def from_camera(motion: Motion, rig: CameraRig, *, view: int = 0) -> Motion:
     """A motion seen by one camera of a rig in the world of the rig: the inverse of `to_camera`.
 
     Raises:
-        ValueError: a world-space motion, or a view that the rig does not have.
+        ValueError: a world-space motion, a view that the rig does not have, or moving cameras of another length or with a focal length that changes.
     """
     if motion.frame is Frame.WORLD:
         raise ValueError("the motion is in world axes already: leave the cameras unconnected, or convert it to camera axes")
-    turn, shift, _ = _camera(rig, view)
-    return replace(transformed(motion, turn=turn.mT, shift=-turn.mT @ shift), frame=Frame.WORLD, intrinsics=None, image_size=None)
+    turn, shift, _ = _camera(rig, view, motion.frames)
+    return replace(
+        transformed(motion, turn=turn.mT, shift=-(turn.mT @ shift[..., None])[..., 0]), frame=Frame.WORLD, intrinsics=None, image_size=None
+    )
 
 
-def _camera(rig: CameraRig, view: int) -> tuple[Tensor, Tensor, Tensor]:
+def _camera(rig: CameraRig, view: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Turn (3, 3) and shift (3) into one camera, (T, 3, 3) and (T, 3) where it moves, and its intrinsics (3, 3)."""
     if not 0 <= view < rig.views:
         raise ValueError(f"view is {view}, the rig has {rig.views}: give 0 to {rig.views - 1}")
     world_to_camera = rig.world_to_camera[view].double().cpu()
-    return world_to_camera[:, :3], world_to_camera[:, 3], rig.intrinsics[view].cpu()
+    intrinsics = rig.intrinsics[view].cpu()
+    if rig.frames is not None:
+        if rig.frames != frames:
+            raise ValueError(
+                f"the cameras move over {rig.frames} frames, the motion has {frames}: make the camera path as long as the motion"
+            )
+        if not torch.allclose(intrinsics, intrinsics[:1], rtol=1e-4):
+            raise ValueError(
+                "the focal length or the centre of the camera changes over time, and a motion knows one camera: use a path that keeps them"
+            )
+        intrinsics = intrinsics[0]
+    return world_to_camera[..., :3], world_to_camera[..., 3], intrinsics
 
 
 def ground(motion: Motion) -> Motion:

@@ -144,10 +144,21 @@ def check_camera(motion: Motion, rig: CameraRig) -> None:
     """Refuse to draw a motion with cameras that cannot show it.
 
     Raises:
-        ValueError: the motion is in CAMERA axes and `rig` is not its camera (any image size of the same view is accepted), or a view has all of the
-            motion behind it.
+        ValueError: moving cameras and a motion of another length; the motion is in CAMERA axes and `rig` is not its camera (any image size of the same view
+            is accepted, and a moving camera that never leaves the place of its own: a crop that follows the person); a view has all of the motion
+            behind it.
     """
-    if motion.frame is Frame.CAMERA:
+    if rig.frames is not None and rig.frames != motion.frames:
+        raise ValueError(
+            f"the cameras move over {rig.frames} frames, the motion has {motion.frames}: make the camera path as long as the motion, or cut the motion"
+        )
+    if motion.frame is Frame.CAMERA and rig.frames is not None:
+        if rig.views != 1 or not torch.allclose(rig.world_to_camera, torch.eye(3, 4).to(rig.world_to_camera), atol=1e-5):
+            raise ValueError(
+                "the motion is in the axes of the camera that filmed it, and these cameras move away from it: "
+                "convert the motion to world space with Convert Space"
+            )
+    elif motion.frame is Frame.CAMERA:
         own = own_camera(motion, rig.image_size)
         same = rig.views == 1 and torch.allclose(own.world_to_camera, rig.world_to_camera.to(own.world_to_camera), atol=1e-5)
         if not (same and torch.allclose(own.intrinsics, rig.intrinsics.to(own.intrinsics), rtol=1e-3)):
@@ -155,8 +166,8 @@ def check_camera(motion: Motion, rig: CameraRig) -> None:
                 "the motion is in the axes of the camera that filmed it, and these are other cameras: use its own camera "
                 "(leave the cameras unconnected, or switch keep_own_camera on)"
             )
-    seen = motion.joints[motion.seen]
-    blind = [view for view, depth in enumerate(rig.to_camera(seen)[..., 2]) if len(seen) and (depth <= 0).all()]
+    depth = rig.to_camera(motion.joints)[..., 2]
+    blind = [view for view in range(rig.views) if motion.seen.any() and (depth[view][motion.seen] <= 0).all()]
     if blind:
         raise ValueError(
             f"view {blind[0]} looks away: all of the motion lies behind the camera; turn it round, or place cameras around the motion"

@@ -53,7 +53,7 @@ def draw_skeleton(
         (V, T, H, W, 3) in 0..1. Missing joints and those behind a camera are left out, with their bones.
 
     Raises:
-        ValueError: cameras foreign to a motion in CAMERA axes, a background of another size, an unknown style, or one that does not fit the skeleton.
+        ValueError: cameras of another length or foreign to a motion in CAMERA axes, a background of another size, an unknown style, or one that does not fit the skeleton.
     """
     check_camera(motion, rig)
     if style not in STYLES:
@@ -65,14 +65,14 @@ def draw_skeleton(
     pictures = torch.empty(rig.views, motion.frames, *rig.image_size, 3)
     plain = None if background is not None else _plain_background(rig.image_size, style)
     frames = None if background is None else _as_views(background, (rig.views, motion.frames, *rig.image_size, 3))
+    focal = (rig.intrinsics if rig.frames is not None else rig.intrinsics[:, None])[..., 0, 0].expand(rig.views, motion.frames).tolist()
     for view in range(rig.views):
-        focal = float(rig.intrinsics[view, 0, 0])
         for frame in range(motion.frames):
             canvas = plain.copy() if frames is None else _to_bytes(frames[view, frame])
             if style == "mtvcrafter":
                 _draw_reference(canvas, pixels[view, frame], shown[view, frame])
             else:
-                _draw_bones(canvas, motion.skeleton, pixels[view, frame], depth[view, frame], shown[view, frame], focal)
+                _draw_bones(canvas, motion.skeleton, pixels[view, frame], depth[view, frame], shown[view, frame], focal[view][frame])
             pictures[view, frame] = torch.from_numpy(canvas)
             if advance is not None:
                 advance(1)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...body.gaps import fill_gaps
-from ...geometry.cameras import MOTION_CAPTURE_FOV_DEG, check_camera, motion_capture_intrinsics, own_camera, resize_intrinsics
+from ...geometry.cameras import MOTION_CAPTURE_FOV_DEG, check_camera, motion_capture_intrinsics, own_camera
 from ...types import CameraRig, Frame, ImageSize, Motion
 from .payloads import entry, frame_list, numbers
 from .pose_frames import PoseFrames
@@ -146,12 +146,14 @@ def _camera_notes(motion: Motion, rig: CameraRig | None, view: int) -> tuple[str
         if motion.intrinsics is None:
             return ()
         rig, view = own_camera(motion), 0
-    wanted, size = motion_capture_intrinsics(rig.image_size), rig.image_size
+    views, size = rig.intrinsics[view].reshape(-1, 3, 3), rig.image_size  # one, or those of a camera that moves
+    wanted = motion_capture_intrinsics(size)
     note = f"draw it at {size[1]}x{size[0]} pixels, or another size of the same proportions"
-    if torch.allclose(resize_intrinsics(rig.intrinsics[view], size, size), wanted.to(rig.intrinsics), rtol=1e-3):
+    if torch.allclose(views, wanted.to(views), rtol=1e-3):
         return (note,)
-    fov = 2 * torch.rad2deg(torch.atan(max(size) / 2 / rig.intrinsics[view, 0, 0]))
+    fov = (2 * torch.rad2deg(torch.atan(max(size) / 2 / views[:, 0, 0]))).aminmax()
+    degrees = f"{float(fov.min):.1f}" if fov.max - fov.min < 0.1 else f"{float(fov.min):.1f} to {float(fov.max):.1f}"
     return (
         note,
-        f"the camera has {float(fov):.1f} degrees over the longer side; other packs draw NLFPRED with {MOTION_CAPTURE_FOV_DEG:g}, which moves the drawing",
+        f"the camera has {degrees} degrees over the longer side; other packs draw NLFPRED with {MOTION_CAPTURE_FOV_DEG:g}, which moves the drawing",
     )
