@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ..types import Motion
-from .contacts import detect_contacts, foot_slide, legs_of, lock_feet
+from .contacts import detect_contacts, foot_slide, legs_of
+from .foot_lock import lock_feet
 from .gaps import fill_gaps
 from .measurements import joint_speed
 from .smoothing import smooth
@@ -54,10 +55,10 @@ class CleaningReport:
         """The report in lines."""
         before, after = self.jitter
         rate = self.fps**2 / 1000
-        lines = [
-            f"jitter: {before:.2f} -> {after:.2f} mm/frame^2 at {self.fps:g} fps ({before * rate:.2f} -> {after * rate:.2f} m/s^2)",
-            f"fastest wrist: {self.peak[0]:.2f} -> {self.peak[1]:.2f} m/s",
-        ]
+        told = f"{before:.2f} -> {after:.2f} mm/frame^2 at {self.fps:g} fps ({before * rate:.2f} -> {after * rate:.2f} m/s^2)"
+        lines = ["jitter: " + ("no joint is seen in three frames running" if math.isnan(before) else told)]
+        if not math.isnan(self.peak[0]):
+            lines.append(f"fastest wrist: {self.peak[0]:.2f} -> {self.peak[1]:.2f} m/s")
         if self.slide is not None:
             lines.append(f"foot slide: {self.slide[0]:.1f} -> {self.slide[1]:.1f} cm over {self.planted} frames with a planted foot")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
@@ -103,7 +104,10 @@ def clean_motion(
     else:
         contacts = detect_contacts(result)
         planted = int(contacts.any(1).sum())
-        result = lock_feet(result, contacts, hip_give=hip_give) if foot_lock else result
+        locked = lock_feet(result, contacts, hip_give=hip_give) if foot_lock else result
+        if foot_lock and planted and locked is result:
+            notes = ("feet are left as they are: no frame with a planted foot shows the root and both legs",)
+        result = locked
         slide = (foot_slide(filled, contacts), foot_slide(result, contacts))
     report = CleaningReport(
         jitter=(jitter(filled), jitter(result)), slide=slide, peak=(_peak(filled), _peak(result)), fps=motion.fps, planted=planted,

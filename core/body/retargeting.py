@@ -51,9 +51,11 @@ def retarget(
         clamp: least and greatest ratio of a bone, relative to that of the whole body, that a target may ask for: a bone measured wrong does no harm.
 
     Raises:
-        ValueError: a target without a bone in common, lengths of another number or not above 0, a factor or clamp out of range.
+        ValueError: a motion that shows nobody, a target without a bone in common, lengths of another number or not above 0, a factor or clamp out of range.
     """
     _check(factors or {}, clamp)
+    if not motion.seen.any():
+        raise ValueError("the motion has no joint with a confidence above 0: there is nothing to retarget")
     motion = motion.cpu()
     ratios, held = _ratios(motion, target, keep_stature, clamp)
     limbs = limb_of(motion.skeleton)
@@ -221,8 +223,7 @@ def _through_gaps(values: Tensor, known: Tensor) -> Tensor:
 
 def _feet(motion: Motion) -> list[int]:
     """Joints that can touch the floor; the root, where the skeleton has no feet."""
-    named = replace(motion.skeleton, names=smpl_names(motion.skeleton))
-    return list(ground_joints(named)) if {"left_ankle", "right_ankle"} <= set(named.names) else [0]
+    return list(ground_joints(motion.skeleton)) if {"left_ankle", "right_ankle"} <= set(smpl_names(motion.skeleton)) else [0]
 
 
 def _weights(motion: Motion, feet: list[int]) -> tuple[Tensor, Tensor]:
@@ -230,9 +231,7 @@ def _weights(motion: Motion, feet: list[int]) -> tuple[Tensor, Tensor]:
     seen, up = motion.seen[:, feet], 1.0 if motion.frame is Frame.WORLD else -1.0
     height = torch.where(seen, up * motion.joints[:, feet, 1].double(), torch.inf)
     lowest = torch.where(seen, ((height.amin(1, keepdim=True) - height) / _LOW).exp(), 0.0).nan_to_num(nan=0.0)
-    planted = torch.zeros_like(seen)
-    if len(feet) > 1:
-        planted = detect_contacts(replace(motion, skeleton=replace(motion.skeleton, names=smpl_names(motion.skeleton))))
+    planted = detect_contacts(motion) if len(feet) > 1 else torch.zeros_like(seen)
     lowest = torch.where(planted.any(1, keepdim=True), planted * seen + _NOT_PLANTED * lowest, lowest)
     everywhere = torch.ones_like(seen)
     planted, lowest = (

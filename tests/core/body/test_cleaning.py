@@ -87,3 +87,17 @@ def test_a_real_dance_trembles_and_slides_less_and_keeps_its_speed(reference):
     report = clean_motion(motion).report
     assert report.jitter[1] < 0.85 * report.jitter[0] and report.slide[1] < 0.1 * report.slide[0]
     assert report.peak[1] > 0.95 * report.peak[0]
+
+
+def test_one_frame_has_no_numbers_to_tell():
+    cleaned = clean_motion(demo_motion("walk", seconds=1.0).cut(0, 1))
+    text = cleaned.report.text()
+    assert "nan" not in text and "no joint is seen in three frames running" in text
+
+
+def test_feet_that_cannot_be_held_are_told():
+    motion = demo_motion("walk", seconds=2.0)
+    confidence, joints = motion.confidence.clone(), motion.joints.clone()
+    confidence[:, 0], joints[:, 0] = 0.0, torch.nan
+    notes = clean_motion(replace(motion, confidence=confidence, joints=joints)).report.notes
+    assert any("feet are left as they are" in note and "the root" in note for note in notes)

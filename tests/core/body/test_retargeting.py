@@ -212,6 +212,9 @@ def test_wrong_values_are_refused(walk):
     for given, reason in cases:
         with pytest.raises(ValueError, match=reason):
             retarget(walk, **given)
+    nobody = replace(walk, confidence=torch.zeros_like(walk.confidence), joints=torch.full_like(walk.joints, torch.nan))
+    with pytest.raises(ValueError, match="nothing to retarget"):
+        retarget(nobody, factors={"legs": 0.7})
     assert retarget(walk, face) is not None
     blob = replace(face, names=tuple(f"x{n}" for n in range(17)))
     strange = Motion(joints=torch.rand(2, 17, 3), confidence=torch.ones(2, 17), skeleton=blob, fps=30.0, frame=Frame.WORLD)
