@@ -66,7 +66,8 @@ def mhr_frames(payload: Any) -> PoseFrames:
     """
     frames = frame_list(entry(payload, "frames", kind=KIND), "frames")
     size = entry(payload, "image_size", kind=KIND)
-    image_size = usable_size(*size) if isinstance(size, (list, tuple)) and len(size) == 2 else None
+    sides = np.asarray(size).tolist()
+    image_size = usable_size(*sides) if isinstance(sides, list) and len(sides) == 2 else None
     if image_size is None:
         raise ValueError(f"{KIND}: image_size is {size!r}, expected (height, width) in pixels")
     override = payload.get("_skeleton_override")

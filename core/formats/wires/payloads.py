@@ -65,7 +65,12 @@ class PayloadTable:
 
     def _array(self, name: str) -> np.ndarray:
         value = self._values[name]
-        return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+        if isinstance(value, Tensor):
+            return value.detach().cpu().double().numpy()  # numpy has no bfloat16
+        try:
+            return np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"SMPL_PARAMS: '{name}' is a ragged list, expected an array") from error
 
     def __contains__(self, name: str) -> bool:
         return self._values.get(name) is not None and not isinstance(self._values[name], (str, Mapping))

@@ -92,13 +92,14 @@ def _person(points: np.ndarray) -> dict[str, list[float]]:
 
 
 def _canvas(frames: list) -> ImageSize:
-    sizes = {
-        tuple(entry(frame, key, kind=f"{KIND}, frame {number}") for key in ("canvas_height", "canvas_width"))
-        for number, frame in enumerate(frames)
-    }
-    size = usable_size(*next(iter(sizes)))
+    sizes: list[tuple[Any, Any]] = []
+    for number, frame in enumerate(frames):
+        size = tuple(entry(frame, key, kind=f"{KIND}, frame {number}") for key in ("canvas_height", "canvas_width"))
+        if size not in sizes[-1:]:
+            sizes.append(size)
+    size = usable_size(*sizes[0])
     if len(sizes) > 1 or size is None:
         raise ValueError(
-            f"{KIND}: the canvas is {' and '.join(f'{w}x{h}' for h, w in list(sizes)[:3])}, expected one size in pixels for all frames"
+            f"{KIND}: the canvas is {' and '.join(f'{w}x{h}' for h, w in sizes[:3])}, expected one size in pixels for all frames"
         )
     return size

@@ -24,6 +24,7 @@ from .payloads import PayloadTable, entry
 
 KIND = "SMPL_PARAMS"
 SPACES = ("world", "camera")
+_AMASS = ("poses", "trans")  # other parameters, by which files of AMASS are known
 _BODY = 22  # pelvis and body joints; hands have no place in body_pose
 
 
@@ -42,7 +43,7 @@ def from_smpl_params(payload: Any, *, fps: float, space: str = "world") -> Motio
     suffix = "" if space == "world" else "_incam"
     for key in ("body_pose", f"global_orient{suffix}", f"transl{suffix}"):
         entry(flat, key, kind=f"{KIND} in {space} space")
-    clips = {clip.info.name: clip for clip in parameter_clips(PayloadTable(flat))}
+    clips = {clip.info.name: clip for clip in parameter_clips(PayloadTable({key: flat[key] for key in flat if key not in _AMASS}))}
     return clips[space].build(0, fps)
 
 

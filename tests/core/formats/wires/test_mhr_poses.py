@@ -135,6 +135,11 @@ def test_frames_without_people_and_people_that_come_and_go():
     assert mhr_frames(data).people == 2 and [len(frame) for frame in mhr_frames(data).boxes][:4] == [1, 0, 1, 2]
 
 
+@pytest.mark.parametrize("kind", [list, np.array])
+def test_the_size_may_be_a_list_or_an_array(kind):
+    assert mhr_frames(payload() | {"image_size": kind(SIZE)}).image_size == SIZE
+
+
 def test_axes_that_are_not_as_assumed_are_warned_of():
     wrong = payload(pred_keypoints_2d=project(keypoints(DOWN[0]) * [1, -1, 1]))
     assert any(note.startswith("WARNING") for note in from_mhr(wrong, fps=20.0).notes)

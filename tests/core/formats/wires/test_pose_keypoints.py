@@ -86,6 +86,7 @@ def test_parts_that_are_none_and_a_single_frame_are_read():
         ([{"people": ["person"], "canvas_width": 4, "canvas_height": 4}], "got str, expected a dictionary"),
         ([{"people": [{"pose_keypoints_2d": [1.0] * 51}], "canvas_width": 4, "canvas_height": 4}], r"shape \(51,\), expected \(54\)"),
         ([{"people": [], "canvas_width": 4, "canvas_height": 4}, {"people": [], "canvas_width": 5, "canvas_height": 4}], "one size"),
+        ([{"people": [], "canvas_width": [4], "canvas_height": 4}], "one size"),
         ([], "without frames"),
         ("keypoints", "is str"),
     ],

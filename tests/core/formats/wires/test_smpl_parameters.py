@@ -68,6 +68,17 @@ def test_the_file_is_one_that_the_loader_knows(tmp_path):
         assert set(plain) == set(to_smpl_params(filmed())[0])
 
 
+def test_half_precision_is_read():
+    params = {name: torch.from_numpy(value).bfloat16() for name, value in to_smpl_params(WALK)[0].items()}
+    assert torch.allclose(from_smpl_params(params, fps=20.0).joints, WALK.joints, atol=0.03)
+
+
+def test_other_keys_beside_them_do_not_matter():
+    params = to_smpl_params(WALK)[0]
+    beside = params | {"poses": np.zeros((10, 72)), "trans": np.zeros((10, 3))}
+    assert torch.equal(from_smpl_params(beside, fps=20.0).joints, from_smpl_params(params, fps=20.0).joints)
+
+
 @pytest.mark.parametrize("convert", [torch.from_numpy, np.ndarray.tolist], ids=["tensors", "lists"])
 def test_tensors_and_lists_are_read_like_arrays(convert):
     params = {name: convert(value) for name, value in to_smpl_params(WALK)[0].items()}
