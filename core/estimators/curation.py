@@ -7,6 +7,7 @@ need models of their own: without a scorer nothing is judged by them, and the re
 """
 
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -167,24 +168,34 @@ def curate(
 def curate_files(paths: Sequence[Path], estimator: Estimator, *, advance: Callable[[int], None] | None = None, **judging: Any) -> Curation:
     """Find the people in video files and `curate` them; a file in which nobody can be found is a refused piece without frames.
 
+    Pieces name their file by its path below the folder that holds all of them.
+
     Args:
         advance: called with 1 for every file twice, after finding people and after judging, and with 0 after each frame; what it raises ends the work.
         judging: limits, aesthetic and text of `curate`.
     """
     films, lost = [], []
-    for path in paths:
+    names = _names(paths)
+    for name, path in zip(names, paths, strict=True):
         try:
             video = read_video(path)
             per_frame = None if advance is None else lambda _: advance(0)
             found = extract(video, estimator, fps=video.fps, image_size=video.image_size, advance=per_frame)
-            films.append(Film(name=path.name, frames=video, detections=found))
+            films.append(Film(name=name, frames=video, detections=found))
         except ValueError as error:
-            lost.append(Piece(film=path.name, start=0, stop=0, refused=str(error)))
+            lost.append(Piece(film=name, start=0, stop=0, refused=str(error)))
         if advance is not None:
             advance(1)
     judged = curate(films, advance=advance, **judging).pieces if films else ()
-    order = {path.name: number for number, path in enumerate(paths)}
+    order = {name: number for number, name in enumerate(names)}
     return Curation(tuple(sorted((*judged, *lost), key=lambda piece: order[piece.film])))
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Paths below the folder that holds all of them: files of two folders may have one name."""
+    whole = [path.resolve() for path in paths]
+    folder = Path(os.path.commonpath([path.parent for path in whole])) if whole else Path()
+    return [path.relative_to(folder).as_posix() for path in whole]
 
 
 def _replaced(piece: Piece, **changed) -> Piece:

@@ -1,8 +1,8 @@
 import pytest
 import torch
-from motion4d.core.estimators.curation import Film, Limits, curate
+from motion4d.core.estimators.curation import Film, Limits, curate, curate_files
 from motion4d.core.estimators.people import Detections, FramePeople
-from motion4d.core.formats import read_video
+from motion4d.core.formats import read_video, write_video
 from motion4d.core.geometry.cameras import motion_capture_intrinsics
 
 SIZE = (256, 256)
@@ -75,6 +75,33 @@ def test_scorers_judge_and_without_them_it_says_not_scored():
     assert seen == [(*SIZE, 3)] * 5
     full = curate([_film("a", [1] * 8)], limits=limits, text=lambda _: 0.2)
     assert "text covers more than 0.05" in full.pieces[0].refused
+
+
+class _Everybody:
+    """One person in every frame."""
+
+    name = "everybody"
+
+    def batch(self, image_size):
+        return 8
+
+    def detect(self, frames, intrinsics):
+        return [_people(1) for _ in frames]
+
+    def close(self):
+        pass
+
+
+def test_files_of_two_folders_keep_their_names_apart(tmp_path):
+    paths = [tmp_path / folder / "a.mp4" for folder in ("second", "first", "broken")]
+    for path in paths:
+        path.parent.mkdir()
+        write_video(_sliding(6), path, 10.0)
+    paths[2].write_bytes(b"no video")
+    found = curate_files(paths, _Everybody(), limits=Limits(frames=5, uncertain=0.0))
+    assert [piece.film for piece in found.pieces] == ["second/a.mp4", "first/a.mp4", "broken/a.mp4"]
+    assert "cannot be read" in found.pieces[2].refused and found.pieces[2].stop == 0
+    assert [piece.film for piece in curate_files(paths[:1], _Everybody(), limits=Limits(frames=5)).pieces] == ["a.mp4"]
 
 
 def test_senseless_sets_are_refused():
