@@ -1,5 +1,6 @@
 """Edits of a whole motion: a part of it, another frame rate, its mirror image, a loop, two clips in one."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -42,27 +43,63 @@ def resample(motion: Motion, fps: float) -> Motion:
         raise ValueError(f"fps is {fps}, expected above 0 and at most {HIGHEST_FPS:g}")
     if fps == motion.fps:
         return motion
+    step = motion.fps / fps
+    moments = torch.arange(int((motion.frames - 1) / step + _SAME_TIME) + 1, dtype=torch.float64) * step
+    changed = _read_at(motion.cpu(), torch.arange(motion.frames, dtype=torch.float64), moments)
+    return replace(changed, fps=float(fps), notes=(*motion.notes, f"resampled from {motion.fps:g} to {fps:g} fps"))
+
+
+def on_clock(motion: Motion, late: Tensor, *, cuts: Sequence[int] = ()) -> Motion:
+    """A motion whose frames were seen somewhat before or after their time, as it is at that time.
+
+    Where there is nothing to read between, at the edge of a gap or of a shot, frames stay as they are. A frame that comes several times, at the same moment each
+    time, counts once.
+
+    Args:
+        late: (T) seconds from the time of each frame (its number / fps) to when it was seen, in the order of time. cuts: first frames of shots.
+    """
     motion = motion.cpu()
-    posed, moments = is_posed(motion), _Moments(motion.frames, motion.fps / fps)
+    ticks = torch.arange(motion.frames, dtype=torch.float64)
+    times = ticks + late.double() * motion.fps
+    first = torch.cat([torch.ones(1, dtype=torch.bool), times.diff() > _SAME_TIME])
+    even = _read_at(motion.take(first), times[first], ticks)
+    edge = torch.zeros(motion.frames, dtype=torch.bool)
+    edge[[frame for cut in cuts for frame in (cut - 1, cut)]] = True
+
+    def kept(name: str, stays: Tensor) -> Tensor | None:
+        before, after = getattr(motion, name), getattr(even, name)
+        return None if before is None else torch.where(stays.reshape(*stays.shape, *[1] * (before.ndim - stays.ndim)), before, after)
+
+    gone = edge[:, None] | ~even.seen
+    held = {"joints": gone, "confidence": gone, "rotations": gone.all(1), "translation": gone.all(1)}
+    return replace(motion, **{name: kept(name, stays) for name, stays in held.items()})
+
+
+def _read_at(motion: Motion, times: Tensor, moments: Tensor) -> Motion:
+    """The motion, whose frames are at `times` (T), at other moments (N) of the same clock; held before the first and after the last."""
+    posed, moments = is_posed(motion), _Moments(times, moments)
     seen = motion.seen
     confidence = torch.where(moments.both(seen), moments.lerp(motion.confidence), 0.0)
     rotations = None if motion.rotations is None else moments.turns(motion.rotations, known_rotations(motion))
     translation = None if motion.translation is None else moments.points(motion.translation[:, None], seen[:, :1])[:, 0]
     joints = torch.where(confidence[..., None] > 0, moments.points(motion.joints, seen), torch.nan)
-    changed = replace(motion, joints=joints, confidence=confidence, rotations=rotations, translation=translation, fps=float(fps))
+    changed = replace(motion, joints=joints, confidence=confidence, rotations=rotations, translation=translation)
     if posed:
         changed = replace(changed, joints=torch.where(confidence[..., None] > 0, reached(changed).to(joints), torch.nan))
-    return replace(changed, notes=(*motion.notes, f"resampled from {motion.fps:g} to {fps:g} fps"))
+    return changed
 
 
 class _Moments:
-    """Where the new frames lie between the old ones: after frame `before` (N), by a share `u` (N) of the step to the next."""
+    """Where new frames, at `moments` (N), lie between old ones at increasing `times` (T): after frame `before` (N), by a share `u` (N) of the step to the next."""
 
-    def __init__(self, frames: int, step: float):
-        time = torch.arange(int((frames - 1) / step + _SAME_TIME) + 1, dtype=torch.float64) * step
-        self.frames = frames
-        self.before = (time + _SAME_TIME).floor().long().clamp(max=max(frames - 2, 0))
-        u = (time - self.before).clamp(0, 1)
+    def __init__(self, times: Tensor, moments: Tensor):
+        self.frames = len(times)
+        self.before = (torch.searchsorted(times, moments + _SAME_TIME, right=True) - 1).clamp(0, max(self.frames - 2, 0))
+        four = [self.at(times, offset) for offset in (-1, 0, 1, 2)]
+        self.steps = [
+            (last - first).clamp(min=_SAME_TIME) for first, last in pairwise(four)
+        ]  # durations of the three steps around each new frame
+        u = ((moments - four[1]) / self.steps[1]).clamp(0, 1)
         self.u = torch.where(u < _SAME_TIME, 0.0, torch.where(u > 1 - _SAME_TIME, 1.0, u))
 
     def at(self, values: Tensor, offset: int) -> Tensor:
@@ -99,7 +136,10 @@ class _Moments:
         left, right = (
             (self.at(known, offset) & inner[:, None])[..., None] for offset, inner in zip((-1, 2), inside, strict=True)
         )  # fmt: skip
-        leave, arrive = torch.where(left, (before + step) / 2, step), torch.where(right, (step + after) / 2, step)
+        first, own, last = (duration[:, None, None] for duration in self.steps)
+        # Slopes of the parabolas through three frames each, times the duration of the step.
+        leave = torch.where(left, (before / first * own**2 + step * first) / (first + own), step)
+        arrive = torch.where(right, (step * last + after / last * own**2) / (own + last), step)
         # With one neighbour missing, the parabola through the three frames that are left.
         leave, arrive = torch.where(~left & right, 2 * step - arrive, leave), torch.where(left & ~right, 2 * step - leave, arrive)
         u = self.u[:, None, None]

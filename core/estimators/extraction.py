@@ -20,6 +20,7 @@ class EvenFrames:
     """The frames of a film at an even rate: at every tick of the clock the frame whose time is nearest.
 
     A reader of files says when its frames are shown; where they are unevenly spaced, or another rate is wanted, some come twice and others never.
+    `late` (N) seconds from each tick to when its frame is shown; None where each frame has its own tick.
     """
 
     def __init__(self, frames: Sequence[Tensor], *, source_fps: float, times: Sequence[float] | None = None, fps: float | None = None):
@@ -47,6 +48,7 @@ class EvenFrames:
         between = (seconds[1:] + seconds[:-1]) / 2  # from there on the later one is nearer
         self.picks = np.searchsorted(between * self.fps, np.arange(ticks) + _EPSILON)
         self.notes = self._told(source_fps, bool(np.abs(np.diff(seconds) * source_fps - 1).max(initial=0) > 0.5))
+        self.late = torch.from_numpy(seconds[self.picks] - np.arange(ticks) / self.fps) if self.notes else None
 
     def _told(self, source_fps: float, uneven: bool) -> tuple[str, ...]:
         shown = np.bincount(self.picks, minlength=len(self._frames))
@@ -77,6 +79,7 @@ def extract(
     batch: int | None = None,
     advance: Callable[[int], None] | None = None,
     cuts: bool = True,
+    late: Tensor | None = None,
 ) -> Detections:
     """Find the people in every frame.
 
@@ -86,6 +89,7 @@ def extract(
         batch: frames looked at together; None: what the estimator says.
         advance: called with 1 after each frame; what it raises ends the work.
         cuts: look for the beginnings of shots too.
+        late: (T) seconds by which each frame is off its time, as of `EvenFrames`; motions are read at the even times between them.
 
     Returns:
         Detections. If the frames break off with an error, those before it, and a note that says where and why.
@@ -114,7 +118,8 @@ def extract(
             f"{estimator.name} sees nobody in any of the {len(found)} frames: is a person in view, upright, and at least a tenth of the picture high?"
         )
     notes = (f"estimated by {estimator.name}", *reader.notes(len(found)), *_emptiness(found))
-    return Detections(frames=found, fps=fps, image_size=image_size, intrinsics=intrinsics, shots=shots, notes=notes)
+    late = None if late is None else late[: len(found)]
+    return Detections(frames=found, fps=fps, image_size=image_size, intrinsics=intrinsics, shots=shots, notes=notes, late=late)
 
 
 class _Reader:

@@ -58,6 +58,7 @@ class Detections:
     """The people in each frame of a clip, not yet linked over time.
 
     frames: (T) evenly spaced at `fps`. image_size: (H, W). intrinsics: (3, 3) pixels of the camera whose space the joints are in.
+    late: (T) seconds from the time of each frame to when its picture was shown, where pictures were placed on an even clock; None: all in time.
     shots: first frames of the shots after the first, increasing. notes: what was assumed, changed or lost on the way.
     """
 
@@ -68,6 +69,7 @@ class Detections:
     shots: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     skeleton: Skeleton = SMPL24
+    late: Tensor | None = None
 
     def __post_init__(self):
         for name in ("frames", "shots", "notes"):
@@ -76,7 +78,9 @@ class Detections:
             raise ValueError("Detections: it has no frames; expected at least 1")
         if not (math.isfinite(self.fps) and self.fps > 0):
             raise ValueError(f"Detections: fps is {self.fps}, expected a finite number above 0")
-        check_shapes("Detections", intrinsics=(self.intrinsics, "3 3"), skeleton=(len(self.skeleton.names), "J"))
+        check_shapes(
+            "Detections", intrinsics=(self.intrinsics, "3 3"), skeleton=(len(self.skeleton.names), "J"), frames=(len(self.frames), "T"), late=(self.late, "T"),
+        )  # fmt: skip
         _ = self.camera  # which checks intrinsics and image_size
         bounds = (0, *self.shots, len(self.frames))
         if any(after <= before for before, after in pairwise(bounds)):

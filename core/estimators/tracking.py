@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..body.editing import on_clock
 from ..body.gaps import frame_ranges
 from ..types import Frame, Motion
 from .linking import body_sizes, link, size_cost
@@ -94,6 +95,7 @@ def _cast(seen: Sightings, shots: list[list[np.ndarray]]) -> list[np.ndarray]:
 def motion_of(detections: Detections, track: Track, *, whole: bool = True) -> Motion:
     """The motion of one person in camera space, with the camera.
 
+    Frames that were placed on an even clock are read at its ticks, between the times at which they were shown (`on_clock`).
     Where the person is absent joints are missing (NaN, confidence 0), and rotations and translation, which cannot be, are held from the last frame that shows
     the person, or the first; a note says in which frames. The shape is the median over time. Rotations, translation and shape are kept only where
     every frame that shows the person has them.
@@ -118,11 +120,14 @@ def motion_of(detections: Detections, track: Track, *, whole: bool = True) -> Mo
     if not present.all():
         note = f"the person is absent in frames {frame_ranges(~present)}"
         notes = (*notes, note + (", where " + " and ".join(timed) + " are held" if timed else ""))
-    return Motion(
+    motion = Motion(
         joints=joints, confidence=confidence, skeleton=detections.skeleton, fps=detections.fps, frame=Frame.CAMERA, **timed,
         shape=None if rows["shape"] is None else rows["shape"].median(0).values, intrinsics=detections.intrinsics,
         image_size=detections.image_size, notes=notes,
     )  # fmt: skip
+    if detections.late is None:
+        return motion
+    return on_clock(motion, detections.late[start:stop], cuts=[cut - start for cut in detections.shots if start < cut < stop])
 
 
 def motions_of(detections: Detections, tracks: Sequence[Track], *, whole: bool = True) -> tuple[Motion, ...]:

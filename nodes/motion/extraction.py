@@ -65,7 +65,8 @@ class ExtractMotion(io.ComfyNode):
             camera = intrinsics_matrix(focal_from_fov(field_of_view, max(film.image_size)), film.image_size)
             bar = host.current().progress(len(even))
             people = extract(
-                even, estimator, fps=even.fps, image_size=film.image_size, intrinsics=camera, batch=batch or None, advance=bar.advance, cuts=find_shots
+                even, estimator, fps=even.fps, image_size=film.image_size, intrinsics=camera, batch=batch or None, advance=bar.advance, cuts=find_shots,
+                late=even.late,
             )  # fmt: skip
             audio, unheard = film.sound()
         people = replace(people, notes=(*people.notes, *film.notes, *even.notes, *unheard))

@@ -13,8 +13,8 @@ class TakeVideoFrames(io.ComfyNode):
             node_id="Motion4D_TakeVideoFrames",
             display_name="Take Video Frames",
             category="motion4d/motion",
-            description="The frames of a video at the frame rate of the motion that Extract Motion made of it, small enough for memory: each one is the frame in "
-            "which that pose was seen. For drawing over them and for comparisons.",
+            description="The frames of a video at the frame rate of the motion that Extract Motion made of it, small enough for memory: each one is the frame "
+            "nearest in time to that pose. For drawing over them and for comparisons.",
             search_aliases=["get video components", "resample video", "video fps", "driving frames"],
             inputs=[
                 io.MultiType.Input("video", types=[io.Video, io.Image], tooltip="The same as for Extract Motion."),

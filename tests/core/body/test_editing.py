@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from motion4d.core.body.demo import demo_motion
-from motion4d.core.body.editing import edit_motion, mirror, resample, trim
+from motion4d.core.body.editing import edit_motion, mirror, on_clock, resample, trim
 from motion4d.core.body.gaps import is_posed
 from motion4d.core.body.measurements import bone_distances
 from motion4d.core.geometry.cameras import intrinsics_matrix, own_camera
@@ -189,3 +189,41 @@ def test_joints_without_any_name_that_is_known_are_edited_too(generator):
     joints = torch.randn(9, 17, 3, generator=generator)
     motion = Motion(joints=joints, confidence=torch.ones(9, 17), skeleton=COCO17, fps=30.0, frame=Frame.CAMERA)
     assert torch.equal(mirror(mirror(motion)).joints, joints) and resample(motion, 45.0).frames == 13
+
+
+def _parabola(seconds: torch.Tensor) -> Motion:
+    """All joints of the rest pose on one parabola through space."""
+    way = torch.stack([seconds, 2.0 - 3.0 * seconds**2, 0.5 * seconds], -1)
+    joints = (SMPL24.rest.double() + way[:, None]).float()
+    return Motion(joints=joints, confidence=torch.ones(joints.shape[:2]), skeleton=SMPL24, fps=20.0, frame=Frame.WORLD)
+
+
+def test_frames_seen_off_their_time_are_read_at_their_time(generator):
+    ticks = torch.arange(30, dtype=torch.float64) / 20.0
+    late = (torch.rand(30, generator=generator).double() - 0.5) * 0.04
+    late[[0, -1]] = 0.0
+    even = on_clock(_parabola(ticks + late), late)
+    assert torch.allclose(even.joints, _parabola(ticks).joints, atol=1e-5), "a cubic leaves a parabola as it is"
+
+
+def test_a_frame_that_comes_twice_counts_once():
+    ticks = torch.arange(30, dtype=torch.float64) / 20.0
+    shown = (ticks * 10 + 1e-6).floor() / 10  # ten frames a second, each twice
+    even = on_clock(_parabola(shown), shown - ticks)
+    assert torch.allclose(even.joints[:-1], _parabola(ticks).joints[:-1], atol=1e-5)
+    assert torch.equal(even.joints[-1], even.joints[-2]), "held after the last"
+
+
+def test_gaps_and_shots_keep_the_frames_beside_them():
+    ticks = torch.arange(30, dtype=torch.float64) / 20.0
+    late = torch.full((30,), 0.01, dtype=torch.float64)
+    seen = _parabola(ticks + late)
+    confidence = seen.confidence.clone()
+    confidence[10:13, 5] = 0.0
+    seen = replace(seen, confidence=confidence)
+    even = on_clock(seen, late, cuts=[20])
+    assert torch.equal(even.seen, seen.seen)
+    assert torch.equal(even.joints[13, 5], seen.joints[13, 5]) and not torch.equal(even.joints[13, 4], seen.joints[13, 4])
+    assert torch.equal(even.joints[19:21], seen.joints[19:21])
+    aside = [*range(1, 10), *range(14, 19), *range(21, 30)]
+    assert torch.allclose(even.joints[aside], _parabola(ticks).joints[aside], atol=1e-5)

@@ -2,6 +2,7 @@ import pytest
 import torch
 from motion4d.core.estimators.extraction import EvenFrames, extract
 from motion4d.core.estimators.people import FramePeople
+from motion4d.core.estimators.tracking import motion_of, track
 from motion4d.core.formats import read_video, write_video
 
 SIZE = (8, 12)
@@ -139,13 +140,38 @@ def test_each_tick_shows_the_frame_that_is_nearest_in_time(source, wanted, frame
     ticks = torch.arange(len(shown), dtype=torch.float64) / wanted
     distance = (ticks[:, None] - torch.arange(frames, dtype=torch.float64) / source).abs()
     torch.testing.assert_close(distance.gather(1, shown[:, None])[:, 0], distance.amin(1))
-    assert bool(even.notes) == (source != wanted)
+    assert bool(even.notes) == (source != wanted) == (even.late is not None)
+    if even.late is not None:
+        torch.testing.assert_close(even.late, shown.double() / source - ticks)
 
 
 def test_uneven_times_are_placed_on_the_clock():
     even = EvenFrames("abcd", source_fps=10.0, times=[5.0, 5.1, 5.4, 5.42])
     assert "".join(even) == "abbccd"
     assert "variable" in even.notes[0] and "0 left out and 2 repeated" in even.notes[0]
+
+
+@pytest.mark.parametrize(("source", "wanted"), [(30.0, 20.0), (15.0, 20.0), (12.5, 25.0)])
+def test_a_steady_move_stays_steady_at_another_rate(source, wanted):
+    """The frame nearest in time is up to half a frame off; the motion is not."""
+    film = _film(*range(50, 110, 2))  # two centimetres a frame
+    even = EvenFrames(film, source_fps=source, fps=wanted)
+    clip = extract(even, Blobs(), fps=even.fps, image_size=SIZE, cuts=False, late=even.late)
+    (one,) = track(clip)
+    depth = motion_of(clip, one).joints[:, 0, 2]
+    inside = torch.arange(len(depth)) / wanted <= (len(film) - 1) / source
+    wanted_depth = 0.5 + 0.02 * source * torch.arange(len(depth)) / wanted
+    torch.testing.assert_close(depth[inside], wanted_depth[inside], atol=2e-3, rtol=0)
+    assert int((~inside).sum()) <= 2
+
+
+def test_lateness_goes_with_the_frames_that_were_read():
+    def broken():
+        yield from _film(10, 11, 12)
+        raise ValueError("torn")
+
+    clip = extract(broken(), Blobs(), fps=20.0, image_size=SIZE, late=torch.zeros(8, dtype=torch.float64))
+    assert len(clip.frames) == len(clip.late) == 3
 
 
 def test_senseless_clocks_are_refused():
