@@ -14,6 +14,7 @@ from ..core.sampling.attention import MotionLook
 from ..core.sampling.checks import check_condition, check_length, check_run, check_text_and_image
 from ..core.sampling.latents import LATENT_SCALES
 from ..core.sampling.noise import noised, starting_noise, step_generator
+from ..core.sampling.progressive import Window
 from ..core.sampling.recipes import Recipe, recipes_of
 from ..core.sampling.run import progress_of, run_recipe, timestep_at
 from ..core.sampling.windows import WindowPlan
@@ -98,8 +99,8 @@ class Denoiser:
         self._place: tuple[float, Frames] | None = None
         self._ready: dict[str, Tensor] = {}
 
-    def __call__(self, latents: Tensor, timestep: Tensor, branch: str, window: Tensor | None) -> Tensor:
-        frames = None if window is None else tuple(window.tolist())
+    def __call__(self, latents: Tensor, timestep: Tensor, branch: str, window: Window | None) -> Tensor:
+        frames = None if window is None else tuple(window.frames.tolist())
         place = (float(timestep), frames)
         if place != self._place or branch not in self._ready:
             names = self.guider.needed(progress_of(timestep, self.recipe))

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from torch import Tensor
 
 from ..conditions import MotionCondition, VideoCondition
+from .progressive import ViewTimePlan, check_grid, over_time
 from .recipes import Recipe, recipes_of
 from .windows import WindowPlan
 
@@ -16,15 +17,13 @@ def check_recipe(recipe: Recipe, kind: str) -> None:
         raise ValueError(f"recipe: {recipe.name} is for {recipe.kind}, the model is {kind}: choose one of {mine}")
 
 
-def check_run(recipe: Recipe, latents: Tensor, *, kind: str, channels: int, windows: WindowPlan | None = None) -> None:
+def check_run(recipe: Recipe, latents: Tensor, *, kind: str, channels: int, windows: WindowPlan | ViewTimePlan | None = None) -> None:
     """ValueError where the recipe, the latents (B, C, F, h, w) or the windows over them are not for a model of this kind and channels."""
     check_recipe(recipe, kind)
     if latents.ndim != 5 or latents.shape[1] != channels or 0 in latents.shape:
         raise ValueError(f"latents have shape {tuple(latents.shape)}, this model expects (B, {channels}, F, h, w)")
-    if windows is not None and windows.length != latents.shape[2]:
-        raise ValueError(
-            f"the windows cover {windows.length} latent frames, the latents have {latents.shape[2]}: plan them for this length"
-        )
+    if windows is not None:
+        check_grid(over_time(windows, len(latents)) if isinstance(windows, WindowPlan) else windows, latents)
 
 
 def check_condition(name: str, condition: VideoCondition, latents: Tensor, motion_width: int | None) -> None:

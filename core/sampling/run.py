@@ -1,4 +1,4 @@
-"""A released recipe, run: its schedule, guidance along two axes, windows over the length, and frames that are known beforehand."""
+"""A released recipe, run: its schedule, guidance along two axes, windows over time and views, and frames that are known beforehand."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,13 @@ from ..shapes import check_shapes
 from .guidance import Branch, Guidance
 from .loop import OnStep, checked, walk
 from .noise import noise_like, noised
+from .progressive import StepCount, ViewTimePlan, Window, check_grid, fuse, over_time
 from .recipes import Recipe
 from .schedules import TRAIN_TIMESTEPS
-from .windows import WindowPlan, fuse_windows
+from .windows import WindowPlan
 
-# predict(latents (B, C, n, h, w), timestep (), branch, window (n,) int64 or None) -> prediction of the same shape
-BranchPredict = Callable[[Tensor, Tensor, Branch, Tensor | None], Tensor]
+# predict(latents (rows, C, n, h, w), timestep (), branch, window or None) -> prediction of the same shape
+BranchPredict = Callable[[Tensor, Tensor, Branch, Window | None], Tensor]
 UNGUIDED = Guidance()
 
 
@@ -25,19 +26,20 @@ def run_recipe(
     *,
     guidance: Guidance = UNGUIDED,
     generator: torch.Generator | None = None,
-    windows: WindowPlan | None = None,
+    windows: WindowPlan | ViewTimePlan | None = None,
     pinned: Tensor | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Sample as a recipe tells, in float32 and in the model's space.
 
     Args:
-        noise: (B, C, F, h, w) of unit variance, on the device to work on.
-        predict: called with the latents of a window, a timestep (on the CPU), the branch ("positive", "negative", or "still" for the positive
-            without its motion) and the latent frames of the window; None without `windows`.
+        noise: (B, C, F, h, w) of unit variance, on the device to work on; with a plan over views B are the views.
+        predict: called with the latents of a window as `progressive.cut` gives them, a timestep (on the CPU), the branch ("positive",
+            "negative", or "still" for the positive without its motion) and the window; None without `windows`.
         guidance: how the branches become one; `recipe.guidance` is only what the release recommends.
         generator: of the noise of the DPM solver and of the pinned frames.
-        windows: over the F latent frames. Each is denoised and guided alone at every step, and their predictions are blended.
+        windows: over the F latent frames, each with all of B, or over views and frames. Each is denoised and guided alone at every step, and
+            their predictions are blended.
         pinned: (C, k, h, w) known leading frames. After every step they are put back with the noise of the next (17B's release of the next clip).
         on_step: as of `loop.walk`.
 
@@ -47,16 +49,20 @@ def run_recipe(
     Raises:
         ValueError: windows or pinned frames that do not fit the noise, before the first step; a prediction of another shape, or not finite.
     """
-    _check(noise, windows, pinned)
-    scheduler = recipe.scheduler()
+    plan = over_time(windows, len(noise)) if isinstance(windows, WindowPlan) else windows
+    _check(noise, plan, pinned)
+    scheduler, steps = recipe.scheduler(), StepCount()
 
-    def guided(latents: Tensor, timestep: Tensor, window: Tensor | None) -> Tensor:
+    def guided(latents: Tensor, timestep: Tensor, window: Window | None) -> Tensor:
         def of_branch(branch: Branch) -> Tensor:
             return checked(predict(latents, timestep, branch, window), latents)
 
         return _finite(guidance.guided(of_branch, progress_of(timestep, recipe)), timestep)
 
-    whole = (lambda latents, timestep: guided(latents, timestep, None)) if windows is None else fuse_windows(guided, windows)
+    def whole(latents: Tensor, timestep: Tensor) -> Tensor:
+        if plan is None:
+            return guided(latents, timestep, None)
+        return fuse(guided, plan)(latents, timestep, step=steps.at(timestep)[0], progress=progress_of(timestep, recipe))
 
     def after(done: int, latents: Tensor) -> Tensor | None:
         if pinned is not None:
@@ -90,10 +96,10 @@ def _put_back(pinned: Tensor, latents: Tensor, scheduler, done: int, generator: 
     return torch.cat([known, latents[:, :, known.shape[2] :]], 2)
 
 
-def _check(noise: Tensor, windows: WindowPlan | None, pinned: Tensor | None) -> None:
+def _check(noise: Tensor, plan: ViewTimePlan | None, pinned: Tensor | None) -> None:
     sizes = check_shapes("run_recipe", noise=(noise, "B C F h w"), pinned=(pinned, "C k h w"))
-    if windows is not None and windows.length != sizes["F"]:
-        raise ValueError(f"the windows cover {windows.length} latent frames, the latents have {sizes['F']}: plan them for this length")
+    if plan is not None:
+        check_grid(plan, noise)
     if sizes.get("k", 0) > sizes["F"]:
         raise ValueError(
             f"{sizes['k']} latent frames are pinned of {sizes['F']}: a clip keeps some frames of the one before, not more than it has"

@@ -1,15 +1,12 @@
-"""Windows over a length that is too long for one pass, with weights that blend them."""
+"""Windows over a length that is too long for one pass, with weights that blend them. (Over views and time, and the blending: `progressive`.)"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..shapes import check_shapes
-
-# denoise(part of the latents, timestep (), window (n,) int64) -> prediction of the part
-WindowDenoise = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +25,11 @@ class WindowPlan:
         """Positions that are covered."""
         return 1 + max(int(indices.max()) for indices in self.indices)
 
+    @property
+    def closed(self) -> bool:
+        """Whether a window goes over the end, back to the start."""
+        return any(bool((indices.diff() < 0).any()) for indices in self.indices)
+
 
 def plan_windows(length: int, size: int, overlap: int, *, closed: bool = False) -> WindowPlan:
     """Windows of `size` positions that cover `length` ones, each sharing at least `overlap` with the one before.
@@ -43,39 +45,35 @@ def plan_windows(length: int, size: int, overlap: int, *, closed: bool = False) 
     if not 0 <= overlap < size:
         raise ValueError(f"windows of {size} overlap by {overlap}, expected 0 to {size - 1}")
     if length <= size:
-        return WindowPlan([torch.arange(length)], [torch.ones(length)])
+        return _blended(length, length, [0], overlap)
     stride = size - overlap
     count = -(-length // stride) if closed else -(-(length - overlap) // stride)
     last = length if closed else length - size
-    starts = [round(number * last / (count if closed else count - 1)) for number in range(count)]
+    return _blended(length, size, [round(number * last / (count if closed else count - 1)) for number in range(count)], overlap)
+
+
+def plan_tiles(length: int, size: int, *, closed: bool = False) -> WindowPlan:
+    """Windows side by side that share nothing, all of them of one size.
+
+    Where the length does not come out even, the last one is moved back, or closed goes on at the start; positions that are then in two tiles
+    are their mean.
+
+    Raises:
+        ValueError: a length or size below 1.
+    """
+    if length < 1 or size < 1:
+        raise ValueError(f"tiles of {size} over a length of {length}, expected at least 1 of both")
+    size = min(size, length)
+    return _blended(length, size, [start if closed else min(start, length - size) for start in range(0, length, size)], 0)
+
+
+def _blended(length: int, size: int, starts: Sequence[int], overlap: int) -> WindowPlan:
+    """Windows from these starts, round a circle, whose weights rise over `overlap` positions and fall over as many."""
     indices = [torch.arange(start, start + size) % length for start in starts]
     rise = torch.minimum(torch.arange(1, size + 1), torch.arange(size, 0, -1)).clamp(max=max(overlap, 1)).float()
+    if len(starts) == 1:
+        return WindowPlan(indices, [torch.ones(size)])
     total = torch.zeros(length)
     for positions in indices:
         total[positions] += rise
     return WindowPlan(indices, [rise / total[positions] for positions in indices])
-
-
-def fuse_windows(denoise: WindowDenoise, plan: WindowPlan, *, axis: int = 2) -> Callable[[Tensor, Tensor], Tensor]:
-    """Denoise each window of `plan` alone and blend the predictions with the plan's weights, which sum to one everywhere.
-
-    Args:
-        axis: of the latents that the plan is over; 2 is time in (B, C, F, h, w).
-
-    Returns:
-        A function of latents and timestep; its predictions have the dtype of `denoise`.
-    """
-
-    def fused(latents: Tensor, timestep: Tensor) -> Tensor:
-        if latents.shape[axis] != plan.length:
-            raise ValueError(f"latents have {latents.shape[axis]} positions, the windows cover {plan.length}: plan them for this length")
-        blended = None
-        for indices, weights in zip(plan.indices, plan.weights, strict=True):
-            rows = indices.to(latents.device)
-            part = denoise(latents.index_select(axis, rows), timestep, indices)
-            blended = part.new_zeros(latents.shape) if blended is None else blended
-            along = [-1 if one == axis % latents.ndim else 1 for one in range(latents.ndim)]
-            blended.index_add_(axis, rows, part * weights.to(part).view(along))
-        return blended
-
-    return fused

@@ -92,7 +92,7 @@ def by_hand_7b(model, positive, noise, chosen, guidance, *, windows=None, seed=0
     network, scale = model.module, LATENT_SCALES["mvdit_7b"]
 
     def predict(x, timestep, branch, window):
-        given = positive if window is None else positive.window(window.tolist())
+        given = positive if window is None else positive.window(window.frames.tolist())
         tokens = given.motion.tokens if branch == "positive" else network.unconditional_motion_token
         places = motion_rope(given.motion.positions, given.motion.frames)
         grid = vision_rope(x.shape[2], x.shape[3] // 2, x.shape[4] // 2)

@@ -82,13 +82,13 @@ def test_windows_of_a_model_that_sees_each_frame_alone_are_the_whole():
 
     def predict(latents, timestep, branch, window):
         calls.append((branch, window))
-        assert latents.shape[2] == len(window) == 4
+        assert latents.shape[2] == len(window.frames) == 4 and window.views.tolist() == [0, 1]
         return alone(latents, timestep, branch, window)
 
     windowed = run_recipe(SHORT["17B"], NOISE, predict, guidance=Guidance(3.0), windows=plan)
     assert torch.allclose(windowed, run_recipe(SHORT["17B"], NOISE, alone, guidance=Guidance(3.0)), atol=1e-5)
     assert len(calls) == 5 * 2 * len(plan.indices)
-    assert all(any(torch.equal(window, indices) for indices in plan.indices) for _, window in calls)
+    assert all(any(torch.equal(window.frames, indices) for indices in plan.indices) for _, window in calls)
 
 
 @pytest.mark.parametrize("name", SHORT)

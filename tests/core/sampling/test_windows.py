@@ -1,10 +1,10 @@
-"""Windows: what holds of every plan, and predictions that come back whole."""
+"""Windows over one axis: what holds of every plan."""
 
 import itertools
 
 import pytest
 import torch
-from motion4d.core.sampling.windows import WindowPlan, fuse_windows, plan_windows
+from motion4d.core.sampling.windows import WindowPlan, plan_tiles, plan_windows
 
 CASES = [
     (length, size, overlap, closed)
@@ -67,33 +67,29 @@ def test_open_windows_end_where_the_length_does():
     assert torch.allclose(plan.weights[1], plan.weights[0].flip(0))
 
 
-@pytest.mark.parametrize("axis", [0, 2, -1])
 @pytest.mark.parametrize("closed", [False, True])
-def test_predictions_of_each_position_alone_come_back_whole(axis, closed):
-    latents = torch.randn(11, 3, 11, 11, generator=torch.Generator().manual_seed(0))
-    fused = fuse_windows(lambda part, timestep, window: torch.sin(part) * timestep, plan_windows(11, 5, 2, closed=closed), axis=axis)
-    assert torch.allclose(fused(latents, torch.tensor(3.0)), torch.sin(latents) * 3, atol=1e-6)
+def test_tiles_share_nothing_but_where_the_last_has_to(closed):
+    for length in range(1, 30):
+        for size in (1, 2, 3, 7, 12, 40):
+            plan = plan_tiles(length, size, closed=closed)
+            held, total = torch.zeros(length), torch.zeros(length)
+            for indices, weights in zip(plan.indices, plan.weights, strict=True):
+                assert len(indices) == min(size, length) == len(indices.unique())
+                held[indices] += 1
+                total[indices] += weights
+            assert torch.allclose(total, torch.ones(length)) and (held >= 1).all() and held.sum() - length < min(size, length)
+            assert len(plan.indices) == -(-length // min(size, length))
 
 
-def test_windows_are_blended_by_their_weights():
-    plan = plan_windows(23, 13, 3)
-    seen = []
-
-    def denoise(part, timestep, window):
-        seen.append(window)
-        assert torch.equal(part[0, 0, :, 0, 0], window.float())
-        return torch.full_like(part, float(len(seen)))
-
-    latents = torch.arange(23.0).view(1, 1, 23, 1, 1).expand(2, 1, 23, 4, 4)
-    blended = fuse_windows(denoise, plan)(latents, torch.tensor(0))
-    assert [torch.equal(one, other) for one, other in zip(seen, plan.indices, strict=True)] == [True, True]
-    assert torch.allclose(blended[1, 0, :, 2, 3], torch.tensor([1.0] * 10 + [1.25, 1.5, 1.75] + [2.0] * 10))
+def test_the_last_tile_is_moved_back_or_goes_round():
+    assert [indices.tolist() for indices in plan_tiles(8, 3).indices] == [[0, 1, 2], [3, 4, 5], [5, 6, 7]]
+    assert [indices.tolist() for indices in plan_tiles(8, 3, closed=True).indices] == [[0, 1, 2], [3, 4, 5], [6, 7, 0]]
+    assert plan_tiles(8, 3).weights[1].tolist() == [1, 1, 0.5]
 
 
-def test_one_window_is_exactly_the_model():
-    latents = torch.randn(1, 4, 9, 2, 2, generator=torch.Generator().manual_seed(0))
-    fused = fuse_windows(lambda part, timestep, window: torch.sin(part.flip(2)), plan_windows(9, 13, 3))
-    assert torch.equal(fused(latents, torch.tensor(0)), torch.sin(latents.flip(2)))
+def test_a_plan_knows_whether_it_goes_round():
+    assert plan_windows(12, 6, 2, closed=True).closed and plan_tiles(8, 3, closed=True).closed
+    assert not plan_windows(12, 6, 2).closed and not plan_windows(6, 6, 2, closed=True).closed
 
 
 @pytest.mark.parametrize("arguments", [(0, 4, 1), (5, 0, 0), (5, 4, 4), (5, 4, -1)])
@@ -102,9 +98,5 @@ def test_bad_plans_are_refused(arguments):
         plan_windows(*arguments)
     with pytest.raises(ValueError, match="weights has shape"):
         WindowPlan([torch.arange(3)], [torch.ones(2)])
-
-
-def test_latents_of_another_length_are_refused():
-    fused = fuse_windows(lambda part, timestep, window: part, plan_windows(9, 4, 1))
-    with pytest.raises(ValueError, match="latents have 8 positions, the windows cover 9"):
-        fused(torch.zeros(1, 1, 8, 2, 2), torch.tensor(0))
+    with pytest.raises(ValueError, match="tiles of 0"):
+        plan_tiles(5, 0)

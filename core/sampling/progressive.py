@@ -1,0 +1,298 @@
+"""Progressive sampling over views and time: at every step the grid of views and frames goes through the model in overlapping pieces.
+
+A pass over time takes windows of frames, a few views at a time; a pass over views takes windows of views, a few frames at a time. Their
+predictions are blended with weights that sum to one, after HVG (progressive spatio-temporal sampling) and MultiDiffusion. A long video of one
+view is the case of the pass over time alone, a still picture that is turned around that of the pass over views alone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..shapes import check_shapes
+from .windows import WindowPlan, plan_tiles, plan_windows
+
+ViewsAs = Literal["frames", "batch"]
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A piece of the grid that goes through the model together. One object stands for one piece: caches recognise it by identity.
+
+    views: int64 (v,). frames: int64 (f,), latent frames. along: the axis on which it overlaps others, and along which it is one clip.
+    conditional: whether the condition applies (read by what `progressive_denoiser` calls).
+    """
+
+    views: Tensor
+    frames: Tensor
+    along: Literal["time", "views"] = "time"
+    conditional: bool = True
+
+
+# denoise(part (rows, C, n, h, w) as `cut` gives it, timestep (), window) -> prediction of the part
+PieceDenoise = Callable[[Tensor, Tensor, Window], Tensor]
+
+
+@dataclass(frozen=True)
+class Balance:
+    """The share of the pass over time in the blend; the pass over views has the rest.
+
+    kind: "constant" is `start` at every step. "alternate" is 1 at even steps and 0 at odd ones, which halves the cost. "ramp" goes from
+    `start` at noise to `end` at the finished video in a straight line. end: None for 1 - start.
+    """
+
+    kind: Literal["constant", "alternate", "ramp"] = "constant"
+    start: float = 0.5
+    end: float | None = None
+
+    def __post_init__(self):
+        if self.kind not in ("constant", "alternate", "ramp"):
+            raise ValueError(f"balance is {self.kind!r}, expected constant, alternate or ramp")
+        if not all(0 <= share <= 1 for share in (self.start, self.last)):
+            raise ValueError(f"balance goes from {self.start} to {self.last}, expected shares of the pass over time from 0 to 1")
+
+    @property
+    def last(self) -> float:
+        """The share at the finished video."""
+        return 1 - self.start if self.end is None else self.end
+
+    def at(self, step: int, progress: float) -> float:
+        """The share at a step, counted from 0, and a point of the schedule, 0 noise and 1 video."""
+        if self.kind == "alternate":
+            return float(step % 2 == 0)
+        if self.kind == "ramp":
+            return self.start + (self.last - self.start) * min(max(progress, 0.0), 1.0)
+        return self.start
+
+
+@dataclass(frozen=True, eq=False)
+class ViewTimePlan:
+    """How a grid of views and frames is cut into pieces, and how those are blended.
+
+    frames, views: windows over either axis. tile_views: views that a window of frames takes at a time; tile_frames: frames that a window of
+    views takes at a time; both are disjoint (`plan_tiles`). balance: of both passes; with one view or one frame there is one pass.
+    views_as: whether a window of views reaches the model as one clip for each instant, whose frames are the views, or as a batch of its views.
+    anchor_first: windows without the first frame (the first view) see it before their own, with no weight in the blend.
+    """
+
+    frames: WindowPlan
+    views: WindowPlan
+    tile_views: int = 3
+    tile_frames: int = 12
+    balance: Balance = Balance()
+    views_as: ViewsAs = "frames"
+    anchor_first: bool = False
+
+    def __post_init__(self):
+        if self.views_as not in ("frames", "batch"):
+            raise ValueError(f"views_as is {self.views_as!r}, expected frames or batch")
+        if self.tile_views < 1 or self.tile_frames < 1:
+            raise ValueError(f"tiles of {self.tile_views} views and {self.tile_frames} frames, expected at least 1 of both")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(views, frames) of the grid."""
+        return self.views.length, self.frames.length
+
+    def time_share(self, step: int, progress: float) -> float:
+        """The share of the pass over time: 1 of one view, 0 of one frame, else as `balance` has it."""
+        views, frames = self.shape
+        if views == 1 or frames == 1:
+            return float(views == 1)
+        return self.balance.at(step, progress)
+
+    def pieces(self, step: int = 0, progress: float = 0.0) -> list[tuple[Window, Tensor]]:
+        """The pieces of a step and their weights (v, f), which sum to one over all pieces at every place of the grid.
+
+        Pieces without weight are left out. The windows are the same objects at every step.
+        """
+        share = self.time_share(step, progress)
+        found = [(window, share * time + (1 - share) * views) for window, time, views in self._pieces]
+        return [(window, weights.float()) for window, weights in found if weights.any()]
+
+    @cached_property
+    def _pieces(self) -> list[tuple[Window, Tensor, Tensor]]:
+        """Every window with its weights (v, f) float64 in the pass over time and in that over views."""
+        views, frames = self.shape
+        found: dict[tuple, tuple[Window, Tensor, Tensor]] = {}
+        for along, held, tiles in (
+            ("time", self.frames, plan_tiles(views, self.tile_views, closed=self.views.closed)),
+            ("views", self.views, plan_tiles(frames, self.tile_frames, closed=self.frames.closed)),
+        ):
+            for indices, weights in zip(held.indices, held.weights, strict=True):
+                seen, ramp = self._anchored(indices, weights.double())
+                for tile, share in zip(tiles.indices, tiles.weights, strict=True):
+                    blend = torch.outer(share.double(), ramp)
+                    window = Window(tile, seen) if along == "time" else Window(seen, tile, "views")
+                    blend, none = (blend, torch.zeros_like(blend)) if along == "time" else (blend.T, torch.zeros_like(blend.T))
+                    # As a batch, a piece that both passes share goes through the model once.
+                    key = (tuple(window.views.tolist()), tuple(window.frames.tolist()), along if self.views_as == "frames" else None)
+                    known, time, sideways = found.get(key, (window, none, none))
+                    found[key] = (known, time + blend, sideways) if along == "time" else (known, time, sideways + blend)
+        return list(found.values())
+
+    def _anchored(self, indices: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.anchor_first or bool((indices == 0).any()):
+            return indices, weights
+        return torch.cat([indices.new_zeros(1), indices]), torch.cat([weights.new_zeros(1), weights])
+
+
+def plan_grid(
+    views: int, frames: int, *, view_window: int = 6, view_overlap: int = 2, closed: bool = True, frame_window: int = 24, frame_overlap: int = 6,
+    tile_views: int = 3, tile_frames: int = 12, balance: Balance | float = 0.5, views_as: ViewsAs = "frames", anchor_first: bool = False,
+) -> ViewTimePlan:  # fmt: skip
+    """A plan for a number of views and frames; the defaults are HVG's, 72 pictures at a time.
+
+    Args:
+        closed: the views go round a circle, and so do their windows. balance: a number is the constant share of the pass over time.
+
+    Raises:
+        ValueError: as `plan_windows`, naming the axis.
+    """
+    return ViewTimePlan(
+        _planned("frames", frames, frame_window, frame_overlap),
+        _planned("views", views, view_window, view_overlap, closed=closed),
+        tile_views,
+        tile_frames,
+        balance if isinstance(balance, Balance) else Balance(start=balance),
+        views_as,
+        anchor_first,
+    )
+
+
+def over_time(windows: WindowPlan, rows: int = 1) -> ViewTimePlan:
+    """Windows over time alone, each with all rows of a batch: a long video."""
+    return ViewTimePlan(windows, plan_windows(rows, rows, 0), tile_views=rows, balance=Balance(start=1.0), views_as="batch")
+
+
+def cut(latents: Tensor, window: Window, views_as: ViewsAs = "frames") -> Tensor:
+    """The part of latents (V, C, F, h, w) that a window holds, as a model takes it: (rows, C, n, h, w).
+
+    Along time a row is a view and n are frames. Along views a row is an instant and n are views, or with views_as "batch" as along time.
+    """
+    part = _taken(_taken(latents, 0, window.views), 2, window.frames)
+    return (part.transpose(0, 2) if _turned(window, views_as) else part).contiguous()
+
+
+def add_piece(total: Tensor, part: Tensor, window: Window, weights: Tensor, views_as: ViewsAs = "frames") -> None:
+    """Add a weighted part, as `cut` gives it, to the total (V, C, F, h, w) in place. weights: (v, f)."""
+    part = (part.transpose(0, 2) if _turned(window, views_as) else part).to(total)
+    if part.shape[0] != len(window.views) or part.shape[2] != len(window.frames):
+        views, frames = len(window.views), len(window.frames)
+        raise ValueError(
+            f"the part has {part.shape[0]} views and {part.shape[2]} frames, its window {views} and {frames}: cut it by this window"
+        )
+    blend = weights.to(total)[:, None, :, None, None]
+    for at_view, row, views in _runs(window.views):
+        for at_frame, column, frames in _runs(window.frames):
+            place = total.narrow(0, at_view, views).narrow(2, at_frame, frames)
+            place.addcmul_(part.narrow(0, row, views).narrow(2, column, frames), blend.narrow(0, row, views).narrow(2, column, frames))
+
+
+def fuse(denoise: PieceDenoise, plan: ViewTimePlan) -> Callable[..., Tensor]:
+    """Denoise each piece of a plan alone and blend the predictions, which weights that sum to one make whole.
+
+    Returns:
+        A function of latents (V, C, F, h, w) and timestep, with the step, counted from 0, and the progress, 0 noise and 1 video, by name. Its
+        predictions have the dtype of `denoise`. Beside latents and result it holds one part.
+    """
+
+    def fused(latents: Tensor, timestep: Tensor, *, step: int = 0, progress: float = 0.0) -> Tensor:
+        check_grid(plan, latents)
+        total, dtype = None, latents.dtype
+        for window, weights in plan.pieces(step, progress):
+            part = denoise(cut(latents, window, plan.views_as), timestep, window)
+            if total is None:
+                dtype = part.dtype
+                total = torch.zeros(latents.shape, dtype=torch.promote_types(dtype, torch.float32), device=part.device)
+            add_piece(total, part, window, weights, plan.views_as)
+        return total.to(dtype)
+
+    return fused
+
+
+def progressive_denoiser(
+    denoise: Callable[[Tensor, Tensor, Window], Tensor], frames: WindowPlan, views: WindowPlan, *, tile_views: int = 3, tile_frames: int = 12,
+    balance: Balance | float = 0.5,
+) -> Callable[..., Tensor]:  # fmt: skip
+    """A denoiser of a whole grid of views and frames from one of its pieces, for `loop.sample`.
+
+    Args:
+        denoise: called with a part (v, f, C, h, w), the timestep and the window, whose `conditional` says whether the condition applies.
+        frames, views: windows over either axis; tile_views, tile_frames, balance: as of `ViewTimePlan` and `plan_grid`.
+
+    Returns:
+        A function of latents (V, F, C, h, w), timestep and whether the condition applies. It counts steps by changes of the timestep, from
+        the start whenever that rises, and progress from the first timestep to 0.
+    """
+    balance = balance if isinstance(balance, Balance) else Balance(start=balance)
+    plan, steps = ViewTimePlan(frames, views, tile_views, tile_frames, balance, "batch"), StepCount()
+    twins: dict[Window, Window] = {}
+
+    def fused(latents: Tensor, timestep: Tensor, conditional: bool = True) -> Tensor:
+        check_shapes("progressive_denoiser", latents=(latents, "V F C h w"))
+
+        def of_piece(part: Tensor, timestep: Tensor, window: Window) -> Tensor:
+            if not conditional:
+                window = twins.setdefault(window, replace(window, conditional=False))
+            return denoise(part.transpose(1, 2), timestep, window).transpose(1, 2)
+
+        step, progress = steps.at(timestep)
+        return fuse(of_piece, plan)(latents.transpose(1, 2), timestep, step=step, progress=progress).transpose(1, 2)
+
+    return fused
+
+
+class StepCount:
+    """Steps and progress of a sampling of which only the timesteps are seen: they fall from step to step, and rise where another run starts."""
+
+    def __init__(self):
+        self._step, self._first, self._last = 0, 0.0, None
+
+    def at(self, timestep: Tensor | float) -> tuple[int, float]:
+        """The step, from 0, and the progress, 0 at the first timestep of the run and 1 at timestep 0."""
+        now = float(timestep)
+        if self._last is None or now > self._last:
+            self._step, self._first = 0, now
+        elif now < self._last:
+            self._step += 1
+        self._last = now
+        return self._step, 1 - now / self._first if self._first > 0 else 0.0
+
+
+def check_grid(plan: ViewTimePlan, latents: Tensor) -> None:
+    """ValueError where latents (V, C, F, h, w) are not of the views and frames that are planned."""
+    sizes = check_shapes("windows over views and time", latents=(latents, "V C F h w"))
+    if sizes["F"] != plan.frames.length:
+        raise ValueError(f"the windows cover {plan.frames.length} latent frames, the latents have {sizes['F']}: plan them for this length")
+    if sizes["V"] != plan.views.length:
+        raise ValueError(f"the windows cover {plan.views.length} views, the latents have {sizes['V']}: plan them for these views")
+
+
+def _planned(axis: str, length: int, size: int, overlap: int, *, closed: bool = False) -> WindowPlan:
+    try:
+        return plan_windows(length, size, overlap, closed=closed)
+    except ValueError as error:
+        raise ValueError(f"{axis}: {error}") from error
+
+
+def _turned(window: Window, views_as: ViewsAs) -> bool:
+    return window.along == "views" and views_as == "frames"
+
+
+def _taken(latents: Tensor, axis: int, indices: Tensor) -> Tensor:
+    """Some positions of an axis; no copy where they follow each other."""
+    runs = _runs(indices)
+    if len(runs) == 1:
+        return latents.narrow(axis, runs[0][0], runs[0][2])
+    return latents.index_select(axis, indices.to(latents.device))
+
+
+def _runs(indices: Tensor) -> Sequence[tuple[int, int, int]]:
+    """(first position, place of it in `indices`, length) of each run of positions that follow each other."""
+    starts = [0, *(torch.nonzero(indices.diff() != 1).flatten() + 1).tolist()]
+    return [(int(indices[start]), start, end - start) for start, end in zip(starts, [*starts[1:], len(indices)], strict=True)]
