@@ -22,13 +22,14 @@ NEAR = 0.05  # metres in front of the camera
 class Spans:
     """R runs of pixels inside the outline of one ellipsoid in one row, ordered so that a run of equal `rank` never meets a pixel twice.
 
-    rank: (R) place of the ellipsoid in its image, nearest first. start: (R) first pixel in (N, H, W) flattened. ray: (R) the same in the (N or V, H, W)
-    table of ray lengths. count: (R) pixels. offset: (R) first pixel's column from the ellipsoid's anchor.
+    rank: (R) place of the ellipsoid in its image, nearest first. which: (R) int16, the ellipsoid. start: (R) first pixel in (N, H, W) flattened. ray: (R) the same in the table of
+    ray lengths. count: (R) pixels. offset: (R) first pixel's column from the ellipsoid's anchor.
     root: (R, 3) discriminant and line: (R, 2) w . w_c as polynomials of the column, lowest power first, divided by (|w_c|^2 - 1)^2 and |w_c|^2 - 1.
     slope: (R, 3, 3) gradient of the quadric: at a ray, its step along the columns, at the centre.
     """
 
     rank: np.ndarray
+    which: np.ndarray
     start: np.ndarray
     ray: np.ndarray
     count: np.ndarray
@@ -89,6 +90,7 @@ def trace_spans(ellipsoids: Ellipsoids, intrinsics: Tensor, views: Tensor, heigh
     pixel = row * width + first
     return Spans(
         rank=pair[:, 2].numpy()[owner],
+        which=which.numpy().astype(np.int16)[owner],
         start=image.astype(np.int64) * (height * width) + pixel,
         ray=views.numpy()[image].astype(np.int64) * (height * width) + pixel,
         count=count,
@@ -164,13 +166,15 @@ def _columns(c0: np.ndarray, c1: np.ndarray, c2: np.ndarray, anchor: np.ndarray,
     return first.astype(np.int64), np.maximum(count, 0).astype(np.int64)
 
 
-def fill_numpy(spans: Spans, rays: np.ndarray, depth: np.ndarray, normal: np.ndarray, mask: np.ndarray, *, pixels: int = 1 << 14) -> None:
-    """Draw the spans, in blocks that stay in the cache, into contiguous arrays that are 0 at the start.
+def fill_numpy(
+    spans: Spans, rays: np.ndarray, depth: np.ndarray, normal: np.ndarray, mask: np.ndarray, ids: np.ndarray, *, pixels: int = 1 << 14
+) -> None:
+    """Draw the spans, in blocks that stay in the cache, into contiguous arrays that are 0, the ids -1, at the start.
 
     Args:
-        rays: (V H W) of `ray_lengths`. depth: (N, H, W) metres. normal: (N, H, W, 3). mask: (N, H, W) bool.
+        rays: (V H W) of `ray_lengths`. depth: (N, H, W) metres. normal: (N, H, W, 3). mask: (N, H, W) bool. ids: (N, H, W) int16.
     """
-    depth, mask, flat = depth.reshape(-1), mask.reshape(-1), normal.reshape(-1)
+    depth, mask, ids, flat = depth.reshape(-1), mask.reshape(-1), ids.reshape(-1), normal.reshape(-1)
     for block in spans.blocks(pixels):
         count = block.count
         step = np.arange(count.sum())
@@ -200,6 +204,7 @@ def fill_numpy(spans: Spans, rays: np.ndarray, depth: np.ndarray, normal: np.nda
         depth[target] = near[kept]
         mask[target] = True
         row = np.repeat(np.arange(len(count)), count)[kept]
+        ids[target] = block.which[row]
         _shade_numpy(block.slope, row, x[kept], z[kept], 3 * target, flat)
 
 
@@ -220,13 +225,13 @@ def _shade_numpy(slope: np.ndarray, row: np.ndarray, x: np.ndarray, z: np.ndarra
         index += 1
 
 
-def fill_torch(spans: Spans, rays: Tensor, depth: Tensor, normal: Tensor, mask: Tensor, *, pixels: int = 1 << 20) -> None:
+def fill_torch(spans: Spans, rays: Tensor, depth: Tensor, normal: Tensor, mask: Tensor, ids: Tensor, *, pixels: int = 1 << 20) -> None:
     """The same as `fill_numpy` on the device of its tensors."""
-    device, depth, mask, normal = depth.device, depth.view(-1), mask.view(-1), normal.view(-1, 3)
+    device, depth, mask, ids, normal = depth.device, depth.view(-1), mask.view(-1), ids.view(-1), normal.view(-1, 3)
     for block in spans.blocks(pixels):
-        count, start, ray, offset, root, line, slope = (
+        count, which, start, ray, offset, root, line, slope = (
             torch.from_numpy(part).to(device)
-            for part in (block.count, block.start, block.ray, block.offset, block.root, block.line, block.slope)
+            for part in (block.count, block.which, block.start, block.ray, block.offset, block.root, block.line, block.slope)
         )
         total = int(block.count.sum())
         row = torch.repeat_interleave(torch.arange(len(count), device=device), count, output_size=total)
@@ -242,5 +247,6 @@ def fill_torch(spans: Spans, rays: Tensor, depth: Tensor, normal: Tensor, mask: 
         row, x, z, target = row[kept], x[kept, None], z[kept, None], target[kept]
         depth[target] = near[kept]
         mask[target] = True
+        ids[target] = which[row]
         gradient = z * (slope[row, 0] + x * slope[row, 1]) - slope[row, 2]
         normal[target] = gradient / gradient.norm(dim=-1, keepdim=True)

@@ -102,7 +102,9 @@ def test_a_sphere_is_met_where_a_sphere_is_met():
     intrinsics = torch.tensor([[[100.0, 0, 50.5], [0, 100.0, 40.5], [0, 0, 1]]], dtype=torch.float64)
     depth, normal, mask = np.zeros((1, 81, 101), "f4"), np.zeros((1, 81, 101, 3), "f4"), np.zeros((1, 81, 101), bool)
     spans = trace_spans(sphere, intrinsics, torch.zeros(1, dtype=torch.long), 81, 101)
-    fill_numpy(spans, ray_lengths(intrinsics, 81, 101).numpy().ravel(), depth, normal, mask)
+    ids = np.full((1, 81, 101), -1, np.int16)
+    fill_numpy(spans, ray_lengths(intrinsics, 81, 101).numpy().ravel(), depth, normal, mask, ids)
+    assert ((ids == 0) == mask).all() and ((ids == -1) == ~mask).all()
     v, u = np.mgrid[:81, :101] + 0.5
     ray = np.stack([(u - 50.5) / 100, (v - 40.5) / 100, np.ones_like(u)], -1)
     ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
