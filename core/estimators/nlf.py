@@ -156,6 +156,7 @@ _KEYS = ("joints3d_nonparam", "joints3d", "joint_uncertainties", "boxes", "pose"
 
 
 def _frame(found: Mapping[str, Tensor]) -> FramePeople:
+    """The people of one image, without those whose box or fitted body is not finite."""
     joints = found["joints3d_nonparam"].reshape(-1, 24, 3) * _MILLIMETRE
     people = len(joints)
     boxes = found.get("boxes", torch.empty(0)).reshape(people, -1) if people else torch.zeros(0, 5)
@@ -174,4 +175,6 @@ def _frame(found: Mapping[str, Tensor]) -> FramePeople:
             "translation": root,
             "shape": found["betas"].reshape(people, 10),
         }
-    return FramePeople(joints=joints, confidence=confidence.nan_to_num(0).clamp(0, 1), boxes=corners, **posed)
+    whole = torch.stack([part.isfinite().flatten(1).all(1) for part in (corners, *posed.values()) if part is not None]).all(0)
+    posed = {name: None if part is None else part[whole] for name, part in posed.items()}
+    return FramePeople(joints=joints[whole], confidence=confidence.nan_to_num(0).clamp(0, 1)[whole], boxes=corners[whole], **posed)

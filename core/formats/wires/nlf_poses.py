@@ -20,7 +20,7 @@ from .pose_frames import PoseFrames
 
 KIND = "NLFPRED"
 _MILLIMETRE = 1e-3
-_SMALLEST_PERSON = 0.05  # metres from the first joint to the farthest: below it the numbers were no millimetres
+_SMALLEST_PERSON = 0.05  # metres across the joints that are there: below it the numbers were no millimetres
 
 
 def nlf_frames(payload: Any, *, image_size: ImageSize | None = None) -> PoseFrames:
@@ -66,14 +66,14 @@ def _people(frame: Any, number: int) -> Tensor:
 
 
 def _check_unit(joints: Tensor, confidence: Tensor) -> None:
-    whole = confidence.bool().all(-1)
-    if not whole.any():
+    known = confidence.bool()
+    if not known.any():
         raise ValueError("NLFPRED: nobody is in any of the frames: check the detector before this node")
-    reach = float((joints[whole] - joints[whole][:, :1]).norm(dim=-1).amax(-1).median())
+    joints, known = joints[known.any(-1)], known[known.any(-1)]
+    low, high = (torch.where(known[..., None], joints, fill) for fill in (torch.inf, -torch.inf))
+    reach = float((high.amax(1) - low.amin(1)).norm(dim=-1).median())
     if reach < _SMALLEST_PERSON:
-        raise ValueError(
-            f"NLFPRED: people reach {reach * 1000:.3g} mm from their pelvis: the joints are no millimetres, multiply them by 1000"
-        )
+        raise ValueError(f"NLFPRED: people are {reach * 1000:.3g} mm large: the joints are no millimetres, multiply them by 1000")
 
 
 def from_nlfpred(payload: Any, *, fps: float, image_size: ImageSize | None = None, person: int = 0) -> Motion:

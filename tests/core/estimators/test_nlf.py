@@ -45,7 +45,10 @@ class _StandIn(torch.nn.Module):
             result["joints3d"].append(root[:, None] + self.rest * 1000 + 7)
             result["joint_uncertainties"].append(torch.arange(24, dtype=torch.float32).expand(count, 24) * 10)
             result["boxes"].append(torch.stack([order, order + 2, order + 10, order + 20, torch.full((count,), 0.8)], -1))
-            result["pose"].append(torch.linspace(-0.5, 0.5, 72).expand(count, 72))
+            pose = torch.linspace(-0.5, 0.5, 72).expand(count, 72).clone()
+            if int(image[1, 0, 0]) == 9:
+                pose[0] = torch.nan
+            result["pose"].append(pose)
             result["betas"].append(torch.full((count, 10), focal))
             result["trans"].append(root / 1000)
         return result
@@ -79,6 +82,15 @@ def test_confidence_is_the_score_and_halves_at_the_usual_uncertainty(file):
     assert people.confidence[0, 0].item() == pytest.approx(0.8)
     assert people.confidence[0, 10].item() == pytest.approx(0.4)
     assert (people.confidence[0].diff() < 0).all()
+
+
+def test_a_body_that_could_not_be_fitted_is_left_out(file):
+    frames = _frames(2, 1, 2)
+    frames[:2, 0, 0, 1] = 9
+    found = load_nlf(file).detect(frames, motion_capture_intrinsics(SIZE))
+    assert [people.count for people in found] == [1, 0, 2]
+    torch.testing.assert_close(found[0].joints[0], found[2].joints[1])
+    assert found[0].rotations.isfinite().all() and found[1].rotations.shape == (0, 24, 3, 3)
 
 
 def test_the_camera_reaches_the_model(file):

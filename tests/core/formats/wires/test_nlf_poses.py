@@ -8,6 +8,7 @@ import torch
 from motion4d.core.body.demo import demo_motion
 from motion4d.core.formats.wires import from_nlfpred, nlf_frames, to_nlfpred
 from motion4d.core.geometry.cameras import motion_capture_intrinsics, orbit_rig
+from motion4d.core.skeletons import SMPL24
 from motion4d.core.types import CameraRig, Frame
 
 SIZE = (480, 640)
@@ -61,6 +62,15 @@ def test_empty_frames_and_zeros_are_nobody_and_stay_so():
     assert (~found.seen.any(-1)).nonzero().flatten().tolist() == [2, 5, 7]
     assert "3 of 10 frames are without the person: their joints have confidence 0" in found.notes
     assert [len(frame) for frame in to_nlfpred([found])[0]["joints3d_nonparam"]] == [1, 1, 0, 1, 1, 0, 1, 0, 1, 1]
+
+
+def test_a_joint_that_is_never_there_leaves_the_others():
+    frames = 1000 * SMPL24.rest.repeat(4, 1, 1)
+    frames[:, 3] = torch.nan
+    found = from_nlfpred(frames, fps=20.0)
+    assert found.seen.sum(1).tolist() == [23] * 4 and not found.seen[:, 3].any()
+    with pytest.raises(ValueError, match="no millimetres"):
+        from_nlfpred(frames / 1000, fps=20.0)
 
 
 def test_two_people_share_the_frames():
