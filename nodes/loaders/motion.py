@@ -17,8 +17,8 @@ class LoadMotion(io.ComfyNode):
             node_id="Motion4D_LoadMotion",
             display_name="Load Motion",
             category="motion4d/load",
-            description="Reads 3D human motion: MTVCrafter and NLF pickles, AMASS, GVHMR and Motion4D npz, BVH. Pickles are read without running anything in "
-            "them. Choose the video that the motion was taken from to get its frames, frame rate and sound along with it.",
+            description="Reads 3D human motion: MTVCrafter and NLF pickles, AMASS, GVHMR, Kimodo and Motion4D npz, BVH. Pickles are read without running anything in "
+            "them; AMASS, GVHMR and Kimodo files are unverified, no real one was at hand. Choose the video that the motion was taken from to get its frames, frame rate and sound along with it.",
             search_aliases=["import motion", "smpl", "amass", "gvhmr", "nlf", "bvh", "npz", "pkl"],
             inputs=[
                 file_input("file", MOTION_SUFFIXES, "A file of the input folder; none takes the motion connected to `default`."),

@@ -86,7 +86,7 @@ class ConvertMotionToSMPL(io.ComfyNode):
             display_name="Convert Motion to SMPL Parameters",
             category="motion4d/convert",
             description="A motion as SMPL parameters under GVHMR's keys (SMPL_PARAMS), for the nodes of motion-capture packs that make FBX and BVH of them. "
-            "Rotations that the motion lacks are solved from its joints.",
+            "Rotations that the motion lacks are solved from its joints. Unverified with those nodes.",
             search_aliases=["smpl params", "gvhmr", "hymotion", "fbx", "rotations"],
             inputs=[sockets.Motion.Input("motion", tooltip="SMPL or SMPL-X joints.")],
             outputs=[
@@ -113,7 +113,8 @@ class SaveSMPLParameters(io.ComfyNode):
             node_id="Motion4D_SaveSMPLParameters",
             display_name="Save SMPL Parameters",
             category="motion4d/convert",
-            description="Writes a motion as an npz file with GVHMR's keys, for nodes of other packs that take the path of such a file, and for GVHMR's own tools.",
+            description="Writes a motion as an npz file with GVHMR's keys, for nodes of other packs that take the path of such a file, and for GVHMR's own "
+            "tools. Unverified with those; Load Motion reads it.",
             search_aliases=["export gvhmr", "npz path", "smpl npz"],
             inputs=[
                 sockets.Motion.Input("motion", tooltip="SMPL or SMPL-X joints."),
