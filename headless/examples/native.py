@@ -23,14 +23,14 @@ def mvdit_7b_native(infos: Mapping[str, Any]) -> Workflow:
     given = {name: flow.out("17", name) for name in ("positive", "negative")}
     flow.add(
         "18", "KSampler", "KSampler", flow.below("17"), room=240, model=flow.out("14", "model"), **given, latent_image=flow.out("17", "latent"), steps=50,
-        cfg=3.0, sampler_name="ddim", scheduler="sgm_uniform",
+        cfg=3.0, sampler_name="ddim", scheduler="simple",
     )  # fmt: skip
     decoded(flow, "19", flow.out("18", "LATENT"), flow.below("18"))
     results(flow, **made)
     flow.note(
         "## MV-DiT 7B in ComfyUI's KSampler\n\nThe model is one of ComfyUI's own: any sampler, LoRA loader, preview or offloading works on it. Its **cfg** goes between the "
-        "motion and the learned *no motion*; 1 takes half the time.\n\nFor the schedule of the release exactly, use *SamplerCustomAdvanced* with *Released Sigmas*, or "
-        "the example *mvdit_7b*.",
+        "motion and the learned *no motion*; 1 takes half the time.\n\nWith *ddim*, *simple* and 50 steps it is the released DDIM; for other numbers of steps, use "
+        "*SamplerCustomAdvanced* with *Released Sigmas*. The released DPM is in the example *mvdit_7b*.",
         *_NOTE,
     )
     return flow

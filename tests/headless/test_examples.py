@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from motion4d.core.formats import load_motion, read_video
+from motion4d.core.sampling.recipes import RECIPES
 from motion4d.core.skeletons import SMPL24
 from motion4d.headless import EXAMPLE_INPUTS, EXAMPLES
 from motion4d.headless.cli import main
@@ -121,3 +122,12 @@ def test_a_picture_moves_as_a_video_does_with_its_sound(tmp_path, tiny):
     for path in files.values():
         made = read_video(path)
         assert (len(made), made.fps) == (49, 20.0) and abs(made.audio()[0].shape[-1] / made.audio()[1] - 2.45) < 0.1
+
+
+def test_the_native_7b_samples_as_the_released_ddim(infos):
+    """`simple` takes the timesteps of the release where their number divides 1000; `sgm_uniform` takes others, 1 % off in the latents."""
+    _, api = forms("mvdit_7b_native", infos)
+    (sampler,) = (node["inputs"] for node in api.values() if node["class_type"] == "KSampler")
+    recipe = RECIPES["7B DDIM"]
+    assert (sampler["sampler_name"], sampler["scheduler"]) == ("ddim", "simple")
+    assert (sampler["steps"], sampler["cfg"]) == (recipe.steps, recipe.cfg) and 1000 % recipe.steps == 0
