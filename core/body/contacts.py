@@ -1,6 +1,6 @@
 """Feet on the floor: when they are planted, and how much they slide."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -8,9 +8,11 @@ from torch import Tensor
 from ..types import Frame, Motion, Skeleton
 from .gaps import runs
 from .local_fits import smooth_tracks
+from .measurements import estimate_stature
 from .skeleton_conversion import smpl_names
 
 _EVEN = 0.035  # seconds, width of the bell under which speeds are measured
+_STATURE = 1.7  # metres, of whom the limits below are
 _SLOW, _FAST = 0.25, 0.4  # m/s below which a foot lands and above which it leaves
 _LOW, _HIGH = 0.05, 0.08  # metres above the floor, likewise
 _SHORTEST = 0.08  # seconds of contact, and of a break in it, that count
@@ -61,8 +63,8 @@ def ground_joints(skeleton: Skeleton) -> tuple[int, ...]:
 def detect_contacts(motion: Motion) -> Tensor:
     """When ankles and balls of the feet stand still on the floor.
 
-    A joint lands when it is slow and low, and leaves when it is fast or high; between the two limits it goes on with what it did. Speeds in m/s and heights
-    in metres, for a stature of 1.7 m. The floor is a plane under the lowest slow places, so that a tilted camera does not matter; its tilt is believed
+    A joint lands when it is slow and low, and leaves when it is fast or high; between the two limits it goes on with what it did. The limits are those of a
+    person of 1.7 m and grow with the stature, so that a body made larger or smaller has the same contacts. The floor is a plane under the lowest slow places, so that a tilted camera does not matter; its tilt is believed
     where the person moves about. Contacts and breaks of less than 0.08 s do not count.
 
     Returns:
@@ -70,7 +72,8 @@ def detect_contacts(motion: Motion) -> Tensor:
     """
     joints = list(ground_joints(motion.skeleton))
     seen, up = motion.seen[:, joints].cpu(), 1.0 if motion.frame is Frame.WORLD else -1.0
-    places = motion.joints[:, joints].cpu().double()
+    size = (estimate_stature(replace(motion, skeleton=replace(motion.skeleton, names=smpl_names(motion.skeleton)))) or _STATURE) / _STATURE
+    places = motion.joints[:, joints].cpu().double() / size
     even = smooth_tracks(places, width=_EVEN, fps=motion.fps, seen=seen, adaptive=False)
     even = torch.where(seen[..., None], even, 0.0)
     speed = _speeds(even, seen, motion.fps)

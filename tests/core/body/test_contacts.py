@@ -93,6 +93,12 @@ def test_slide_is_the_way_that_a_planted_foot_goes(walk):
     assert foot_slide(along, torch.zeros_like(contacts)) == 0.0
 
 
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_a_body_of_another_size_has_the_same_contacts(walk, scale):
+    other = transformed(walk, turn=torch.eye(3), scale=scale, shift=torch.zeros(3))
+    assert (detect_contacts(other) == detect_contacts(walk)).float().mean() > 0.999
+
+
 def test_feet_of_mixamo_are_feet(walk):
     """The same body under Mixamo's names has the same contacts."""
     names = ("Hips LeftUpLeg RightUpLeg Spine LeftLeg RightLeg Spine1 LeftFoot RightFoot Spine2 LeftToeBase RightToeBase Neck LeftShoulder RightShoulder "
