@@ -1,11 +1,13 @@
-"""What a video is made under: motion as a video model attends to it, and the pictures it starts from."""
+"""What a video is made under: motion as a video model attends to it, and the pictures it starts from; of one view or of several."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from .sampling.progressive import ViewsAs, Window, is_turned
 from .shapes import check_shapes
 from .types import MotionTokens
 
@@ -118,6 +120,81 @@ class VideoCondition:
         leading = next((place for place, index in enumerate(indices) if index != place), len(indices))
         carried = self.carried[:, :leading] if self.carried is not None and leading else None
         return replace(self, motion=motion, reference=reference, known=min(leading, self.known), carried=carried)
+
+
+Condition = TypeVar("Condition", MotionCondition, VideoCondition)
+
+
+class Pieces:
+    """Conditions of the views of a grid, cut as `core.sampling.progressive.cut` cuts its latents: one for each row of a piece.
+
+    A piece is made once for a window, so that what recognises conditions by identity can keep what it makes of them; conditions without motion
+    are the same object in all windows of one length. A window over everything gives the conditions themselves.
+    """
+
+    def __init__(self, views_as: ViewsAs = "frames"):
+        self.views_as = views_as
+        self._made: dict[tuple, tuple] = {}
+        self._still: dict[tuple, MotionCondition] = {}
+
+    def of(self, conditions: Sequence[Condition], window: Window) -> tuple[Condition, ...]:
+        """The rows of a window.
+
+        Args:
+            conditions: of the views, all of one length; one alone holds for every view.
+
+        Raises:
+            ValueError: along views, some have motion and others none, or they know different numbers of frames.
+        """
+        key = (window, *conditions)
+        if key not in self._made:
+            self._made[key] = tuple(map(self._shared, piece(conditions, window, self.views_as)))
+        return self._made[key]
+
+    def _shared(self, condition: Condition) -> Condition:
+        if isinstance(condition, VideoCondition):
+            return replace(condition, motion=self._shared(condition.motion))
+        if condition.tokens is not None:
+            return condition
+        return self._still.setdefault((condition.frames, id(condition.positions)), condition)
+
+
+def piece(conditions: Sequence[Condition], window: Window, views_as: ViewsAs = "frames") -> tuple[Condition, ...]:
+    """One condition for each row that `core.sampling.progressive.cut` makes of a window; see `Pieces`."""
+    views = [conditions[int(view) % len(conditions)] for view in window.views]
+    frames = window.frames.tolist()
+    if is_turned(window, views_as):
+        return tuple(_across(views, frame) for frame in frames)
+    return tuple(one if frames == list(range(_length(one))) else one.window(frames) for one in views)
+
+
+def _length(condition: MotionCondition | VideoCondition) -> int:
+    return (condition if isinstance(condition, MotionCondition) else condition.motion).frames
+
+
+def _across(views: Sequence[Condition], frame: int) -> Condition:
+    """Several views at one instant as one clip, whose frames are the views.
+
+    Where the reference holds for a whole video it is at place k of the clip that of view k at its frame k, as in every other window.
+    """
+    if isinstance(views[0], MotionCondition):
+        return _motion_across(views, frame)
+    known = {one.known for one in views}
+    if len(known) > 1:
+        given = " and ".join(map(str, sorted(known)))
+        raise ValueError(f"the views know {given} latent frames beforehand: give them the same number, or sample views as a batch")
+    places = range(len(views)) if known == {0} else [frame] * len(views)
+    reference = [hold(one.reference, place + 1)[:, place] for one, place in zip(views, places, strict=True)]
+    motion = _motion_across([one.motion for one in views], frame)
+    return VideoCondition(motion=motion, reference=torch.stack(reference, 1), known=len(views) if frame < max(known) else 0)
+
+
+def _motion_across(views: Sequence[MotionCondition], frame: int) -> MotionCondition:
+    moving = [one.tokens is not None for one in views]
+    if any(moving) != all(moving):
+        raise ValueError(f"{sum(moving)} of {len(views)} views of a window have motion, the others none: condition all views, or none")
+    tokens = torch.cat([one.tokens.unflatten(0, (one.frames, -1))[frame] for one in views]) if all(moving) else None
+    return replace(views[0], tokens=tokens, frames=len(views))
 
 
 def known_mask(condition: VideoCondition) -> Tensor:

@@ -175,12 +175,12 @@ def cut(latents: Tensor, window: Window, views_as: ViewsAs = "frames") -> Tensor
     Along time a row is a view and n are frames. Along views a row is an instant and n are views, or with views_as "batch" as along time.
     """
     part = _taken(_taken(latents, 0, window.views), 2, window.frames)
-    return (part.transpose(0, 2) if _turned(window, views_as) else part).contiguous()
+    return (part.transpose(0, 2) if is_turned(window, views_as) else part).contiguous()
 
 
 def add_piece(total: Tensor, part: Tensor, window: Window, weights: Tensor, views_as: ViewsAs = "frames") -> None:
     """Add a weighted part, as `cut` gives it, to the total (V, C, F, h, w) in place. weights: (v, f)."""
-    part = (part.transpose(0, 2) if _turned(window, views_as) else part).to(total)
+    part = (part.transpose(0, 2) if is_turned(window, views_as) else part).to(total)
     if part.shape[0] != len(window.views) or part.shape[2] != len(window.frames):
         views, frames = len(window.views), len(window.frames)
         raise ValueError(
@@ -280,7 +280,8 @@ def _planned(axis: str, length: int, size: int, overlap: int, *, closed: bool = 
         raise ValueError(f"{axis}: {error}") from error
 
 
-def _turned(window: Window, views_as: ViewsAs) -> bool:
+def is_turned(window: Window, views_as: ViewsAs) -> bool:
+    """Whether a piece reaches the model with its views as the frames of a clip."""
     return window.along == "views" and views_as == "frames"
 
 
