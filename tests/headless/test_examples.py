@@ -130,4 +130,4 @@ def test_the_native_7b_samples_as_the_released_ddim(infos):
     (sampler,) = (node["inputs"] for node in api.values() if node["class_type"] == "KSampler")
     recipe = RECIPES["7B DDIM"]
     assert (sampler["sampler_name"], sampler["scheduler"]) == ("ddim", "simple")
-    assert (sampler["steps"], sampler["cfg"]) == (recipe.steps, recipe.cfg) and 1000 % recipe.steps == 0
+    assert (sampler["steps"], sampler["cfg"]) == (recipe.steps, recipe.guidance) and 1000 % recipe.steps == 0
