@@ -72,6 +72,24 @@ def test_a_box_with_fractions_samples_between_the_pixels():
     assert torch.allclose(part[0, :, 0], (10.25 + torch.arange(16) + 0.5) / 40, atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [7, 40])
+def test_beyond_the_picture_there_is_the_colour_of_the_outside(count, generator):
+    picture, colour = torch.rand(20, 24, 3, generator=generator), torch.tensor([0.1, 0.9, 0.4])
+    framed = colour.repeat(60, 64, 1)
+    framed[20:40, 20:44] = picture
+    box = (-6.3, 4.75, 30.2, 27.5)
+    expected = resample(framed, count, count, box=tuple(side + 20 for side in box))
+    assert torch.allclose(resample(picture, count, count, box=box, outside=colour), expected, atol=1e-5)
+    far = resample(picture, count, count, box=(70, 0, 90, 20), outside=colour)
+    assert torch.allclose(far, colour.expand(count, count, 3))
+
+
+def test_pictures_together_are_resampled_as_each_alone(generator):
+    pictures = torch.rand(2, 3, 20, 24, 3, generator=generator)
+    together = resample(pictures, 13, 31)
+    assert torch.allclose(together[1, 2], resample(pictures[1, 2], 13, 31), atol=1e-6) and together.shape == (2, 3, 13, 31, 3)
+
+
 @pytest.mark.parametrize(
     ("shape", "remedy"), [((8, 8, 4), "transparency"), ((8, 8, 1), "grey"), ((1, 8, 8, 3), "a batch"), ((8, 8), "a batch")]
 )
