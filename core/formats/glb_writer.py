@@ -1,10 +1,7 @@
 """Animations as binary glTF 2.0: a skinned stick figure for a skeleton, or the user's own character with one animation more."""
 
-import json
-import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +11,11 @@ from ..geometry.kinematics import rest_pose, root_positions
 from ..geometry.rotations import nearest_rotation
 from ..types import Animation, Rig, Skeleton
 from .atomic import replacing
+from .glb_builder import TRIANGLES, VERTICES, GlbBuilder
 from .gltf import local_matrix, node_parents, world_matrices
-from .quaternions import continuous, matrix_to_quat_xyzw
+from .quaternions import matrix_to_quat_xyzw
 from .stick_figure import stick_figure
 
-_ANIMATION = "Motion4D"
-_COMPONENTS = {np.dtype("u1"): 5121, np.dtype("<u2"): 5123, np.dtype("<u4"): 5125, np.dtype("<f4"): 5126}
-_VERTICES, _TRIANGLES = 34962, 34963  # bufferView targets
 _UNEVEN = 1e-3  # relative difference between the scales of one node
 
 
@@ -44,79 +39,14 @@ def animated_glb(animation: Animation) -> bytes:
     animation = animation.cpu()
     if isinstance(animation.rig, Rig):
         return _animate_rig(animation, animation.rig)
-    return _animate_figure(animation, animation.rig)
-
-
-# --- building
-
-
-class _Builder:
-    """A document and its binary chunk, both of which only grow."""
-
-    def __init__(self, document: dict[str, Any], binary: bytes):
-        self.document, self.binary = document, bytearray(binary)
-
-    def append(self, key: str, item: dict) -> int:
-        """Add to a list of the document (a new list, so that a document read from a file stays as it is)."""
-        self.document[key] = [*self.document.get(key, []), item]
-        return len(self.document[key]) - 1
-
-    def accessor(self, values: np.ndarray, kind: str, *, target: int | None = None, bounds: bool = False, normalized: bool = False) -> int:
-        """Add (N) or (N, n) numbers."""
-        self.binary.extend(bytes(-len(self.binary) % 4))
-        view = {"buffer": 0, "byteOffset": len(self.binary), "byteLength": values.nbytes}
-        if target is not None:
-            view["target"] = target
-        self.binary.extend(np.ascontiguousarray(values).tobytes())
-        accessor = {
-            "bufferView": self.append("bufferViews", view),
-            "componentType": _COMPONENTS[values.dtype],
-            "count": len(values),
-            "type": kind,
-        }
-        if normalized:
-            accessor["normalized"] = True
-        if bounds:
-            columns = values.reshape(len(values), -1)
-            accessor |= {"min": columns.min(0).tolist(), "max": columns.max(0).tolist()}
-        return self.append("accessors", accessor)
-
-    def animate(self, rotations: dict[int, Tensor], translations: dict[int, Tensor], fps: float) -> None:
-        """Add an animation: node -> (T, 3, 3) local rotations, node -> (T, 3) local translations."""
-        frames = len(next(iter(rotations.values())))
-        times = self.accessor((np.arange(frames) / fps).astype("<f4"), "SCALAR", bounds=True)
-        samplers, channels = [], []
-        quats = continuous(matrix_to_quat_xyzw(torch.stack(list(rotations.values()), 1)))
-        tracks = [(node, "rotation", quats[:, row], "VEC4") for row, node in enumerate(rotations)]
-        tracks += [(node, "translation", track, "VEC3") for node, track in translations.items()]
-        for node, path, track, kind in tracks:
-            output = self.accessor(track.numpy().astype("<f4"), kind)
-            channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
-            samplers.append({"input": times, "interpolation": "LINEAR", "output": output})
-        taken = [item.get("name") for item in self.document.get("animations", [])]
-        name = next(name for name in (_ANIMATION, *(f"{_ANIMATION} {number}" for number in range(2, len(taken) + 3))) if name not in taken)
-        self.append("animations", {"name": name, "samplers": samplers, "channels": channels})
-
-    def pack(self) -> bytes:
-        """Container with both chunks."""
-        self.binary.extend(bytes(-len(self.binary) % 4))
-        self.document["buffers"] = [{**(self.document.get("buffers") or [{}])[0], "byteLength": len(self.binary)}]
-        try:
-            text = json.dumps(self.document, separators=(",", ":"), allow_nan=False).encode()
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"the rig's JSON cannot be written again: {error}") from None
-        text += b" " * (-len(text) % 4)
-        size = 12 + 8 + len(text) + 8 + len(self.binary)
-        if size >= 1 << 32:
-            raise ValueError(f"the file would have {size} bytes, a GLB has at most 4 GiB: write fewer frames")
-        header = struct.pack("<III", 0x46546C67, 2, size) + struct.pack("<II", len(text), 0x4E4F534A)
-        return b"".join((header, text, struct.pack("<II", len(self.binary), 0x004E4942), self.binary))
+    return figure_builder(animation, animation.rig).pack()
 
 
 # --- a stick figure
 
 
-def _animate_figure(animation: Animation, skeleton: Skeleton) -> bytes:
+def figure_builder(animation: Animation, skeleton: Skeleton) -> GlbBuilder:
+    """The skinned and animated stick figure, to which more may be added before it is packed."""
     joints = len(skeleton.names)
     rest = skeleton.rest.double()
     offsets = [rest[joint] - (rest[parent] if parent >= 0 else 0) for joint, parent in enumerate(skeleton.parents)]
@@ -126,16 +56,16 @@ def _animate_figure(animation: Animation, skeleton: Skeleton) -> bytes:
     ]
     # The joints of a skin need a common root, and a skeleton may have several.
     nodes += [{"name": "skeleton", "children": list(skeleton.roots)}, {"name": "figure", "mesh": 0, "skin": 0}]
-    builder = _Builder(
+    builder = GlbBuilder(
         {"asset": {"version": "2.0", "generator": "Motion4D"}, "scene": 0, "scenes": [{"nodes": [joints, joints + 1]}], "nodes": nodes}, b""
     )
     _add_figure(builder, skeleton)
     rotations = {joint: animation.rotations[:, joint].double() for joint in range(joints)}
     builder.animate(rotations, root_positions(animation.translation.double(), rest, skeleton.roots), animation.fps)
-    return builder.pack()
+    return builder
 
 
-def _add_figure(builder: _Builder, skeleton: Skeleton) -> None:
+def _add_figure(builder: GlbBuilder, skeleton: Skeleton) -> None:
     figure = stick_figure(skeleton)
     joints, count = len(skeleton.names), len(figure.positions)
     bind = np.tile(np.eye(4, dtype="<f4"), (joints, 1, 1))
@@ -143,13 +73,13 @@ def _add_figure(builder: _Builder, skeleton: Skeleton) -> None:
     carriers = np.zeros((count, 4), "u1" if joints <= 256 else "<u2")
     carriers[:, 0] = figure.joints
     attributes = {
-        "POSITION": builder.accessor(figure.positions, "VEC3", target=_VERTICES, bounds=True),
-        "NORMAL": builder.accessor(figure.normals, "VEC3", target=_VERTICES),
-        "COLOR_0": builder.accessor(figure.colors, "VEC4", target=_VERTICES, normalized=True),
-        "JOINTS_0": builder.accessor(carriers, "VEC4", target=_VERTICES),
-        "WEIGHTS_0": builder.accessor(np.tile(np.array([1, 0, 0, 0], "<f4"), (count, 1)), "VEC4", target=_VERTICES),
+        "POSITION": builder.accessor(figure.positions, "VEC3", target=VERTICES, bounds=True),
+        "NORMAL": builder.accessor(figure.normals, "VEC3", target=VERTICES),
+        "COLOR_0": builder.accessor(figure.colors, "VEC4", target=VERTICES, normalized=True),
+        "JOINTS_0": builder.accessor(carriers, "VEC4", target=VERTICES),
+        "WEIGHTS_0": builder.accessor(np.tile(np.array([1, 0, 0, 0], "<f4"), (count, 1)), "VEC4", target=VERTICES),
     }
-    faces = builder.accessor(figure.triangles.reshape(-1).astype("<u2" if count < 65535 else "<u4"), "SCALAR", target=_TRIANGLES)
+    faces = builder.accessor(figure.triangles.reshape(-1).astype("<u2" if count < 65535 else "<u4"), "SCALAR", target=TRIANGLES)
     builder.append("materials", {"name": "bone", "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.55}})
     builder.append("meshes", {"name": "figure", "primitives": [{"attributes": attributes, "indices": faces, "material": 0}]})
     builder.append(
@@ -167,7 +97,7 @@ def _animate_rig(animation: Animation, rig: Rig) -> bytes:
     worlds = world_matrices(document, above.values(), parents)
     for joint, node in above.items():
         _check_space(rig, joint, worlds[node][:3, :3])
-    builder = _Builder({**document, "nodes": list(document["nodes"])}, rig.binary)
+    builder = GlbBuilder({**document, "nodes": list(document["nodes"])}, rig.binary)
     position, world = (part.double() for part in rest_pose(rig))
     rotations = {}
     for joint, (node, parent) in enumerate(zip(rig.joint_nodes, rig.skeleton.parents, strict=True)):

@@ -1,9 +1,8 @@
-"""Pinhole cameras: intrinsics, look-at, orbits and the cameras of other programs."""
+"""Pinhole cameras: intrinsics, look-at and orbits."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -172,27 +171,3 @@ def check_camera(motion: Motion, rig: CameraRig) -> None:
         raise ValueError(
             f"view {blind[0]} looks away: all of the motion lies behind the camera; turn it round, or place cameras around the motion"
         )
-
-
-def rig_from_load3d(camera: Mapping[str, Any], image_size: ImageSize, *, vertical_fov_deg: float | None = None) -> CameraRig:
-    """One view from ComfyUI's LOAD3D_CAMERA: {position, target, fov?, zoom?, cameraType?}, right-handed, Y up, looking down -Z.
-
-    Args:
-        camera: position and target are {x, y, z}; fov is vertical, in degrees.
-        image_size: (H, W). vertical_fov_deg: used when the camera has no fov.
-
-    Raises:
-        ValueError: position or target is missing or not a number, or the camera is orthographic.
-    """
-    if camera.get("cameraType", "perspective") != "perspective":
-        raise ValueError(f"the camera is {camera['cameraType']}: switch the 3D view to a perspective camera")
-    try:
-        eye, target = (torch.tensor([float(camera[key][axis]) for axis in "xyz"], dtype=torch.float64) for key in ("position", "target"))
-        zoom = float(camera.get("zoom", 1.0) or 1.0)
-        fov = float(camera.get("fov") or vertical_fov_deg or 40.0)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"the 3D camera has no usable position and target ({error!r}): connect a Load 3D or Preview 3D camera") from None
-    focal = focal_from_fov(fov, image_size[0]) * zoom
-    return CameraRig(
-        intrinsics=intrinsics_matrix(focal, image_size)[None], world_to_camera=look_at(eye[None], target).float(), image_size=image_size
-    )

@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ...core.body.framing import frame_motion
-from ...core.geometry.cameras import rig_from_load3d
+from ...core.formats.wires import rig_from_load3d
 from .. import sockets
 
 

@@ -11,7 +11,6 @@ from motion4d.core.geometry.cameras import (
     orbit_rig,
     own_camera,
     resize_intrinsics,
-    rig_from_load3d,
     with_camera,
 )
 from motion4d.core.skeletons import SMPL24
@@ -224,34 +223,6 @@ def test_the_projection_of_the_reference_holds(reference):
     pixels, depth = own_camera(motion).project(motion.joints)
     assert (pixels[0].double() - golden["out.p2d_1024x1024"][..., :2]).abs().max() < 0.01
     assert torch.allclose(depth[0].double() * 1000, golden["out.p2d_1024x1024"][..., 2], rtol=1e-6)
-
-
-def load3d(**fields):
-    return {"position": {"x": 0, "y": 1, "z": 4}, "target": {"x": 0, "y": 1, "z": 0}, "fov": 50, "zoom": 1, **fields}
-
-
-def test_a_3d_view_looks_from_its_position_at_its_target():
-    rig = rig_from_load3d(load3d(), SIZE)
-    assert torch.allclose(rig.centers[0], torch.tensor([0.0, 1.0, 4.0]), atol=1e-6)
-    assert torch.allclose(rig.project(torch.tensor([0.0, 1.0, 0.0]))[0][0], torch.tensor([100.0, 60.0]), atol=1e-4)
-    top = 4 * math.tan(math.radians(25.0))
-    assert rig.project(torch.tensor([0.0, 1.0 + top, 0.0]))[0][0, 1] == pytest.approx(0.0, abs=1e-3)
-
-
-def test_a_3d_view_zooms_and_falls_back_to_the_given_field_of_view():
-    plain, zoomed = rig_from_load3d(load3d(), SIZE), rig_from_load3d(load3d(zoom=2), SIZE)
-    assert torch.allclose(zoomed.intrinsics[0, 0, 0], 2 * plain.intrinsics[0, 0, 0])
-    without = {key: value for key, value in load3d().items() if key not in ("fov", "zoom")}
-    assert torch.allclose(rig_from_load3d(without, SIZE, vertical_fov_deg=50.0).intrinsics, plain.intrinsics)
-
-
-@pytest.mark.parametrize(
-    "camera",
-    [{}, load3d(position=None), load3d(target={"x": 0, "y": "far"}), load3d(cameraType="orthographic"), load3d(fov=200)],
-)
-def test_an_unusable_3d_view_is_refused(camera):
-    with pytest.raises(ValueError):
-        rig_from_load3d(camera, SIZE)
 
 
 def test_the_principal_point_is_the_middle():
