@@ -23,7 +23,7 @@ from .motion.extraction import ExtractMotion
 from .motion.files import PreviewMotion, SaveMotion
 from .motion.film_frames import TakeVideoFrames
 from .motion.inspection import InspectMotion
-from .motion.maps import DrawSkeleton, RenderBoneMaps
+from .motion.maps import DrawSkeleton, EncodeBoneMaps, RenderBoneMaps, SaveDepthMaps
 from .motion.people import ComposeBoneMaps, GatherPeople, SelectPerson, SplitPeople
 from .motion.placement import FitMotionToTokenizer
 from .motion.tokens import DecodeMotionTokens, EditMotionTokens, EncodeMotionTokens, InspectCodebook
@@ -60,6 +60,8 @@ NODES = [
     TakeCameraFromView,
     RenderBoneMaps,
     ComposeBoneMaps,
+    EncodeBoneMaps,
+    SaveDepthMaps,
     DrawSkeleton,
     SaveMotion,
     PreviewMotion,

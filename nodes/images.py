@@ -15,5 +15,5 @@ def to_images(pictures: Tensor) -> Tensor:
 
 
 def to_masks(masks: Tensor) -> Tensor:
-    """(V, T, H, W) bool -> MASK (V T, H, W)."""
+    """(V, T, H, W) bool or 0..1 -> MASK (V T, H, W)."""
     return rearrange(masks, "v t h w -> (v t) h w").float()

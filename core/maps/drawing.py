@@ -9,8 +9,9 @@ from torch import Tensor
 from ..geometry.cameras import check_camera
 from ..types import CameraRig, Motion, Skeleton
 from .colours import side_colours
+from .openpose_drawing import draw_openpose, openpose_figure
 
-STYLES = ("motion4d", "mtvcrafter")
+STYLES = ("motion4d", "mtvcrafter", "openpose")
 _NEAR = 0.05  # metres: joints nearer to the camera plane are not drawn
 _SHIFT = 4  # coordinates go to OpenCV in 1/16 pixel
 _TOP, _BOTTOM = (30, 33, 46), (13, 14, 20)  # the plain background fades from one to the other
@@ -46,7 +47,8 @@ def draw_skeleton(
     Args:
         background: frames in 0..1 of the rig's image size, (T, H, W, 3), (1, H, W, 3) or (V, T, H, W, 3); None: a plain dark one.
         style: "motion4d", warm on the left side of the body and cool on its right, near over far; or "mtvcrafter", the thin coloured lines on which the
-            reference MTVCrafter was trained (SMPL24 only).
+            reference MTVCrafter was trained (SMPL24 only); or "openpose", the coloured figure of pose ControlNets, VACE and Fun-Control (SMPL's joints or
+            OPENPOSE18).
         advance: called with 1 after each picture; what it raises ends the work.
 
     Returns:
@@ -60,6 +62,8 @@ def draw_skeleton(
         raise ValueError(f"style is '{style}', expected one of {', '.join(STYLES)}")
     if style == "mtvcrafter" and len(motion.skeleton.names) != 24:
         raise ValueError(f"the style 'mtvcrafter' draws SMPL's 24 joints, the motion has {len(motion.skeleton.names)}: use 'motion4d'")
+    if style == "openpose":
+        motion = openpose_figure(motion)
     pixels, depth = (part.detach().cpu().double().numpy() for part in rig.project(motion.joints))
     shown = motion.seen.cpu().numpy() & (np.nan_to_num(depth) > _NEAR)
     pictures = torch.empty(rig.views, motion.frames, *rig.image_size, 3)
@@ -69,8 +73,9 @@ def draw_skeleton(
     for view in range(rig.views):
         for frame in range(motion.frames):
             canvas = plain.copy() if frames is None else _to_bytes(frames[view, frame])
-            if style == "mtvcrafter":
-                _draw_reference(canvas, pixels[view, frame], shown[view, frame])
+            if style != "motion4d":
+                draw = _draw_reference if style == "mtvcrafter" else draw_openpose
+                draw(canvas, pixels[view, frame], shown[view, frame])
             else:
                 _draw_bones(canvas, motion.skeleton, pixels[view, frame], depth[view, frame], shown[view, frame], focal[view][frame])
             pictures[view, frame] = torch.from_numpy(canvas)
@@ -102,7 +107,7 @@ def overlay(images: Tensor, background: Tensor, mask: Tensor, *, opacity: float 
 
 def _plain_background(image_size: tuple[int, int], style: str) -> np.ndarray:
     height, width = image_size
-    if style == "mtvcrafter":
+    if style != "motion4d":
         return np.zeros((height, width, 3), np.uint8)
     fade = np.linspace(0, 1, height)[:, None, None]
     return np.broadcast_to(np.round((1 - fade) * _TOP + fade * np.array(_BOTTOM)), (height, width, 3)).astype(np.uint8)

@@ -8,6 +8,7 @@ from ...core.estimators.selection import WAYS, describe_people, in_order, sam_tr
 from ...core.estimators.tracking import motion_of, motions_of, track
 from ...core.maps.bone_maps import DEPTH_MODES, encode_depth, encode_normals
 from ...core.maps.composition import compose_bone_maps
+from ...core.maps.encodings import soft_mask
 from .. import sockets
 from ..images import grey_to_colour, to_images, to_masks
 
@@ -162,7 +163,8 @@ class ComposeBoneMaps(io.ComfyNode):
             node_id="Motion4D_ComposeBoneMaps",
             display_name="Compose Bone Maps",
             category="motion4d/maps",
-            description="Bone maps of several people, seen by the same cameras, as one: at every pixel the body that is nearest.",
+            description="Bone maps of several people, seen by the same cameras, as one: at every pixel the body that is nearest. Encode Bone Maps tells them apart "
+            "again.",
             search_aliases=["merge bone maps", "several people", "occlusion", "z buffer"],
             is_input_list=True,
             inputs=[
@@ -195,4 +197,4 @@ class ComposeBoneMaps(io.ComfyNode):
     def execute(cls, bone_maps, depth_range, span, more_bone_maps=()):
         maps = compose_bone_maps([one for one in (*bone_maps, *more_bone_maps) if one is not None])
         depth, normals = grey_to_colour(encode_depth(maps, span_m=span[0], mode=depth_range[0])), encode_normals(maps)
-        return io.NodeOutput(maps, to_images(depth), to_images(normals), to_masks(maps.mask))
+        return io.NodeOutput(maps, to_images(depth), to_images(normals), to_masks(soft_mask(maps)))

@@ -68,7 +68,7 @@ def test_demo_motion_has_the_length_asked_for():
 
 def test_maps_of_two_views_follow_each_other_and_frame_the_body(host, walk):
     (rig,) = run(PlaceOrbitCameras, motion=walk, **ORBIT)
-    maps, depth, normals, mask, preview = run(RenderBoneMaps, motion=walk, cameras=rig, **MAPS)
+    maps, depth, normals, mask, preview, _ = run(RenderBoneMaps, motion=walk, cameras=rig, **MAPS)
     assert depth.shape == normals.shape == (2 * walk.frames, 128, 96, 3)
     assert preview.shape == (2 * walk.frames, 128, 192, 3)
     assert torch.equal(depth[walk.frames :, ..., 0], depth.unflatten(0, (2, -1))[1, ..., 0])
@@ -98,7 +98,7 @@ def test_a_filmed_motion_is_drawn_by_its_own_camera_or_refused(host, filmed):
 
 def test_a_background_is_resized_and_shows_where_the_body_is_not(host, filmed):
     background = torch.full((filmed.frames + 3, 40, 30, 3), 0.25)
-    _, depth, _, mask, preview = run(RenderBoneMaps, motion=filmed, background=background, **MAPS)
+    _, depth, _, mask, preview, _ = run(RenderBoneMaps, motion=filmed, background=background, **MAPS)
     assert torch.allclose(preview[:, :, :120][mask == 0], torch.tensor(0.25))
     assert torch.allclose(preview[:, :, :120][mask == 1], 0.8 * depth[mask == 1] + 0.2 * 0.25, atol=1e-5)
     with pytest.raises(ValueError, match="one frame, or one for each"):

@@ -21,7 +21,12 @@ SIGNATURES = {
     "Motion4D_InspectMotion": "motion tokenizer -> report plot",
     "Motion4D_PlaceOrbitCameras": "motion views azimuth arc elevation fov margin width height keep_own_camera -> cameras",
     "Motion4D_TakeCameraFromView": "camera_info width height fov -> cameras",
-    "Motion4D_RenderBoneMaps": "motion cameras depth_range span virtual_leaves opacity background -> bone_maps depth normals mask preview",
+    "Motion4D_RenderBoneMaps": (
+        "motion cameras depth_range span virtual_leaves opacity background fingertips soft_edges radii"
+        " -> bone_maps depth normals mask preview report"
+    ),
+    "Motion4D_EncodeBoneMaps": "bone_maps preset -> images mask person_masks report",
+    "Motion4D_SaveDepthMaps": "bone_maps filename_prefix unit cameras -> path",
     "Motion4D_DrawSkeleton": "motion cameras style background -> images",
     "Motion4D_SaveMotion": "motion filename_prefix format -> path",
     "Motion4D_PreviewMotion": "motion -> model_file",
