@@ -120,6 +120,9 @@ def motion_of(detections: Detections, track: Track, *, whole: bool = True) -> Mo
     if not present.all():
         note = f"the person is absent in frames {frame_ranges(~present)}"
         notes = (*notes, note + (", where " + " and ".join(timed) + " are held" if timed else ""))
+    cuts = [cut for cut in detections.shots if track.frames[0] < cut <= track.frames[-1]]
+    if cuts:
+        notes = (*notes, f"the person jumps at cuts, frames {', '.join(map(str, cuts))}: trim the motion to one shot before cleaning it")
     motion = Motion(
         joints=joints, confidence=confidence, skeleton=detections.skeleton, fps=detections.fps, frame=Frame.CAMERA, **timed,
         shape=None if rows["shape"] is None else rows["shape"].median(0).values, intrinsics=detections.intrinsics,
@@ -127,7 +130,7 @@ def motion_of(detections: Detections, track: Track, *, whole: bool = True) -> Mo
     )  # fmt: skip
     if detections.late is None:
         return motion
-    return on_clock(motion, detections.late[start:stop], cuts=[cut - start for cut in detections.shots if start < cut < stop])
+    return on_clock(motion, detections.late[start:stop], cuts=[cut - start for cut in cuts])
 
 
 def motions_of(detections: Detections, tracks: Sequence[Track], *, whole: bool = True) -> tuple[Motion, ...]:

@@ -174,6 +174,8 @@ def test_a_cut_ends_everybody_and_sizes_link_them_again_only_when_asked():
     assert len(tracks) == 8 and all(int(one.frames[-1]) < 60 or int(one.frames[0]) >= 60 for one in tracks)
     joined = track(cut, relink_shots=True)
     assert len(joined) == 4 and swaps_and_splits(joined, truth) == (0, 0)
+    told = [motion_of(cut, one).notes[-1] for one in (joined[0], track(cut)[0])]
+    assert f"jumps at cuts, frames {cut.shots[0]}:" in told[0] and "jumps" not in told[1]
 
 
 def test_a_long_absence_makes_a_new_person():
