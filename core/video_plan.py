@@ -53,18 +53,18 @@ class VideoPlan:
         return positive, positive.without_motion() if self.kind == "mvdit_7b" else positive
 
     def report(self) -> str:
-        """Length and size in words, with what is out of the ordinary."""
+        """Length and size in words, with what is out of the ordinary and how it is sampled then."""
         frames = self.motion.frames
         lines = [f"{self.width} x {self.height}, {video_frames(frames)} frames ({frames} latent frames)"]
         if frames != TRAINED_LATENTS and self.kind == "mvdit_7b":
             lines.append(
-                f"WARNING: cfg needs {TRAINED_LATENTS} latent frames ({video_frames(TRAINED_LATENTS)} frames) at a time, as many as the learned tokens "
-                "for no motion: use Sample Long Video, or cfg 1"
+                f"NOTE: the learned tokens for no motion are for {TRAINED_LATENTS} latent frames ({video_frames(TRAINED_LATENTS)} frames): sample this with "
+                "Sample Long Video in windows of that length, or with cfg 1"
             )
         elif frames != TRAINED_LATENTS:
             lines.append(
-                f"WARNING: 17B was trained on {TRAINED_LATENTS} latent frames ({video_frames(TRAINED_LATENTS)} frames) at a time, and the layout of its "
-                "keys depends on that: use Sample Long Video"
+                f"NOTE: 17B was trained on {TRAINED_LATENTS} latent frames ({video_frames(TRAINED_LATENTS)} frames) at a time: sample this with Sample Long "
+                "Video in windows of that length"
             )
         return "\n".join(lines)
 

@@ -235,7 +235,7 @@ def _convert(options: argparse.Namespace) -> int:
 
     if options.precision not in PRECISIONS:
         raise UsageError(f"--precision {options.precision}: expected one of {', '.join(PRECISIONS)}")
-    with tqdm(unit="B", unit_scale=True, file=sys.stderr, dynamic_ncols=True) as bar:
+    with tqdm(unit="B", unit_scale=True, file=sys.stderr, dynamic_ncols=True, delay=1) as bar:
         adapter_only = options.adapter_only
         path = convert(options.source, options.target, precision=options.precision, adapter_only=adapter_only, advance=bar.update)
     print(path)

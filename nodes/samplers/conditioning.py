@@ -60,7 +60,7 @@ class ConditionVideoOnMotion(io.ComfyNode):
                     tooltip="Which latents of the picture: the mean that the VAE gives (as 17B was released), or a random sample (as 7B was released; needs Load "
                     "Video VAE).",
                 ),
-                io.Int.Input("seed", default=0, min=0, max=SEED_MAX, tooltip="Of that sample."),
+                io.Int.Input("seed", default=0, min=0, max=SEED_MAX, control_after_generate=True, tooltip="Of that sample."),
                 io.Conditioning.Input(
                     "positive", optional=True, tooltip="17B: the prompt, from CLIP Text Encode with UMT5-XXL; 7B takes no text."
                 ),

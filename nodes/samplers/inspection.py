@@ -40,7 +40,7 @@ class ShowMotionAttention(io.ComfyNode):
                     step=0.01,
                     tooltip="How noisy the video is when the model looks at it: 0 pure noise, 1 finished.",
                 ),
-                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, tooltip="Of that noise."),
+                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True, tooltip="Of that noise."),
                 io.Image.Input("frames", optional=True, tooltip="The decoded video, or one picture, to lay the heat over."),
             ],
             outputs=[

@@ -93,7 +93,7 @@ def test_a_long_video_is_encoded_as_a_clip_and_goes_on_as_it_ends():
 @pytest.mark.parametrize("kind", ["mvdit_7b", "mvdit_17b"])
 def test_the_report_warns_of_lengths_that_were_not_trained(kind):
     assert plan(kind).report().splitlines() == [f"{plan(kind).width} x {plan(kind).height}, 49 frames (13 latent frames)"]
-    assert "WARNING" in plan(kind, tokens(frames=14)).report()
+    assert "NOTE" in plan(kind, tokens(frames=14)).report()
 
 
 # --- lengths ---
