@@ -90,7 +90,7 @@ def animate_from_video(infos: Mapping[str, Any]) -> Workflow:
 
 def people(flow: Workflow, at: tuple[int, int], *, fps: float) -> None:
     """Nodes 1 to 4: a video, everybody in it, and its frames beside them."""
-    flow.add("1", "LoadVideo", "Video", at, room=200, file=FILM)
+    flow.add("1", "LoadVideo", "Video", at, room=400, file=FILM)
     flow.add("2", "Motion4D_LoadPoseEstimator", "Pose estimator", flow.below("1"), **loader("nlf", input="estimator"))
     video = flow.out("1", "VIDEO")
     flow.add("3", "Motion4D_ExtractMotion", "People", flow.below("2"), room=130, estimator=flow.out("2", "estimator"), video=video, fps=fps)

@@ -61,6 +61,13 @@ def test_no_two_nodes_lie_over_each_other(name, infos):
             assert x + w <= u or u + s <= x or y + h <= v or v + t <= y, f"{a} and {b} overlap"
 
 
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_loaded_video_covers_no_node(name, infos):
+    for node in forms(name, infos)[0]["nodes"]:
+        if node["type"] == "LoadVideo":  # the page shows the film in the node, as wide as that: the example's is 3 wide and 4 high
+            assert node["size"][1] >= node["size"][0] * 4 / 3 + 80
+
+
 def test_an_unknown_node_or_input_is_refused(infos):
     flow = Workflow(infos)
     with pytest.raises(ValueError, match="no node class"):
