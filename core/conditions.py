@@ -197,6 +197,13 @@ def _motion_across(views: Sequence[MotionCondition], frame: int) -> MotionCondit
     return replace(views[0], tokens=tokens, frames=len(views))
 
 
+def only_view(conditions: Sequence[VideoCondition]) -> VideoCondition:
+    """The condition of the one view there is; ValueError where there are several."""
+    if len(conditions) != 1:
+        raise ValueError(f"the conditioning has {len(conditions)} views, this takes 1: use it before Gather Views")
+    return conditions[0]
+
+
 def known_mask(condition: VideoCondition) -> Tensor:
     """The mask channels (4, F, h, w) that 17B reads before the reference: 1 in the known latent frames, 0 in the others.
 

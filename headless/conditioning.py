@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.conditions import VideoCondition
+from ..core.conditions import VideoCondition, only_view
 from ..core.sampling.guidance import Guidance
 from .side_models import ImageTokens
 from .video_models import HeadlessModel
@@ -23,35 +23,41 @@ def conditioned(conditioning: Conditioning | None, condition: VideoCondition, im
     return [[text, values | added] for text, values in entries]
 
 
-def condition_of(conditioning: Conditioning) -> VideoCondition:
-    """The video condition; ValueError where there is none, or where several conditionings were put together."""
+def conditions_of(conditioning: Conditioning) -> tuple[VideoCondition, ...]:
+    """The video conditions, one for each view; ValueError where there is none, or where several conditionings were put together."""
     found = [values[KEY] for _, values in conditioning if KEY in values]
     if not found:
         raise ValueError("the conditioning has no motion and no reference: connect Condition Video on Motion between text and sampler")
     if len(conditioning) > 1:
         raise ValueError(f"the conditioning has {len(conditioning)} parts, expected 1: combined conditionings run in ComfyUI only")
-    return found[0]
+    return found[0] if isinstance(found[0], tuple) else (found[0],)
+
+
+def condition_of(conditioning: Conditioning) -> VideoCondition:
+    """The only video condition; ValueError as `conditions_of`, or where there are several views."""
+    return only_view(conditions_of(conditioning))
 
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """What one prediction is made under. text: (L, D). image: (N, D), None without."""
+    """What one prediction is made under. conditions: of the views; one holds for all rows of a batch. text: (1 or V, L, D). image: (1 or V,
+    N, D), None without."""
 
-    condition: VideoCondition
+    conditions: tuple[VideoCondition, ...]
     text: Tensor
     image: Tensor | None
 
     @classmethod
     def of(cls, conditioning: Conditioning) -> "Branch":
         """The one that a conditioning stands for."""
-        condition = condition_of(conditioning)
+        conditions = conditions_of(conditioning)
         text, values = conditioning[0]
         image = values.get(IMAGE_KEY)
-        return cls(condition, text[0], None if image is None else image.penultimate_hidden_states[0])
+        return cls(conditions, text, None if image is None else image.penultimate_hidden_states)
 
     def without_motion(self) -> "Branch":
         """The same without the motion."""
-        return Branch(self.condition.without_motion(), self.text, self.image)
+        return Branch(tuple(one.without_motion() for one in self.conditions), self.text, self.image)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ import filecmp
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from ..core.networks.motion_adapter import MotionAdapter
 from ..core.sampling.guidance import Guidance
 from ..core.sampling.recipes import Recipe
 from ..core.sampling.windows import WindowPlan
-from ..nodes.host import VideoModel, confined, files_below, numbered, saved_entry
+from ..core.views import gather_conditioning
+from ..nodes.host import Planner, VideoModel, confined, files_below, numbered, saved_entry
 from . import denoising, side_models, video_models
 from .conditioning import Conditioning, Guider, condition_of, conditioned
 from .side_models import VAE, ImageEncoder, ImageTokens, TextEncoder
@@ -107,6 +109,9 @@ class HeadlessHost:
     def apply_motion(self, model: HeadlessModel, adapter: MotionAdapter | None, strength: Strength) -> HeadlessModel:
         return model.with_motion(adapter, strength)
 
+    def apply_windows(self, model: HeadlessModel, planner: Planner) -> HeadlessModel:
+        return replace(model, planner=planner)
+
     def video_model(self, model: HeadlessModel) -> VideoModel:
         return model.describe()
 
@@ -136,6 +141,9 @@ class HeadlessHost:
 
     def condition_of(self, conditioning: Conditioning) -> VideoCondition:
         return condition_of(conditioning)
+
+    def gather_views(self, conditionings: Sequence[Conditioning]) -> Conditioning:
+        return gather_conditioning(conditionings)
 
     def guider(self, model: HeadlessModel, positive: Conditioning, negative: Conditioning | None, guidance: Guidance) -> Guider:
         return Guider.of(model, positive, negative, guidance)

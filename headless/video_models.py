@@ -15,7 +15,7 @@ from ..core.networks.motion_adapter import MotionAdapter
 from ..core.networks.mvdit_wan import MVDiTWan
 from ..core.networks.scaled_fp8 import check_fp8
 from ..core.precision import stays_scaled
-from ..nodes.host import VideoModel
+from ..nodes.host import Planner, VideoModel
 from .side_models import identified
 
 AS_TRAINED = Strength()
@@ -26,11 +26,13 @@ class HeadlessModel:
     """A MODEL. Nodes make others of it, which share its tensors, and never change it.
 
     kind: "mvdit_7b" or "mvdit_17b"; a plain Wan2.1 is of the second kind, without motion attention. strength: of the motion attention.
+    planner: of the pieces it is asked in, None for everything at once.
     """
 
     module: nn.Module
     kind: str
     strength: Strength = AS_TRAINED
+    planner: Planner | None = None
 
     @property
     def motion_blocks(self) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ itself with `use`.
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,12 @@ from torch import Tensor
 from ..core.conditions import Strength, VideoCondition
 from ..core.formats.untrusted import confined as confined
 from ..core.sampling.guidance import Guidance
+from ..core.sampling.progressive import ViewTimePlan
 from ..core.sampling.recipes import Recipe
 from ..core.sampling.windows import WindowPlan
+
+# planner(views, frames) -> how latents of so many views and latent frames are cut
+Planner = Callable[[int, int], ViewTimePlan]
 
 
 class Progress(Protocol):
@@ -86,6 +90,10 @@ class Host(Protocol):
     def apply_motion(self, model: Any, adapter: Any | None, strength: Strength) -> Any:
         """A copy of a MODEL with motion attention of this strength; ValueError where it has none and no adapter is given, or cannot take one."""
 
+    def apply_windows(self, model: Any, planner: Planner) -> Any:
+        """A copy of a MODEL that whatever samples it asks piece by piece, as planned for the size of the latents (V, C, F, h, w); in place of
+        pieces it is asked in already."""
+
     def video_model(self, model: Any) -> VideoModel:
         """What a MODEL is; ValueError if it is none that motion can drive."""
 
@@ -115,7 +123,10 @@ class Host(Protocol):
         """CONDITIONING that carries a video condition and a CLIP_VISION_OUTPUT beside the text of `conditioning` (None: no text)."""
 
     def condition_of(self, conditioning: Any) -> VideoCondition:
-        """The video condition in a CONDITIONING; ValueError if there is none."""
+        """The video condition in a CONDITIONING; ValueError if there is none, or if there are several."""
+
+    def gather_views(self, conditionings: Sequence[Any]) -> Any:
+        """One CONDITIONING of several views from one for each, in order; ValueError where they do not go together."""
 
     def guider(self, model: Any, positive: Any, negative: Any | None, guidance: Guidance) -> Any:
         """A GUIDER."""
@@ -126,8 +137,8 @@ class Host(Protocol):
         """Run a recipe from the noise of a seed.
 
         Args:
-            latents: (B, C, F, h, w): their shape is that of the result.
-            windows: of latent frames, denoised together at every step.
+            latents: (B, C, F, h, w), B being views where the conditions are of several: their shape is that of the result.
+            windows: of latent frames, denoised together at every step; they take the place of what `apply_windows` has planned.
             reuse: threshold of a `core.networks.residual_cache.ResidualCache` over the run; 0 is exact. ValueError where the host has
                 no place for it in this model.
 

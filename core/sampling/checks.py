@@ -1,11 +1,11 @@
 """What can be wrong with a run, said in the same words by every host before any model is loaded for it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from torch import Tensor
 
 from ..conditions import MotionCondition, VideoCondition
-from .progressive import ViewTimePlan, check_grid, over_time
+from .progressive import ViewTimePlan, check_grid, is_turned, over_time
 from .recipes import Recipe, recipes_of
 from .windows import WindowPlan
 
@@ -46,6 +46,40 @@ def check_condition(name: str, condition: VideoCondition, latents: Tensor, motio
         raise ValueError(
             f"{name}: tokens have {tokens.shape[1]} channels, this model expects {motion_width}: use the tokenizer it was trained with"
         )
+
+
+def check_views(name: str, conditions: Sequence[VideoCondition], latents: Tensor) -> None:
+    """ValueError unless there is one condition for each row of latents (B, C, F, h, w), or one for all."""
+    if len(conditions) not in (1, len(latents)):
+        raise ValueError(
+            f"{name}: it has {len(conditions)} views, the latent {len(latents)}: take both from Gather Views, or make the latent with Empty "
+            "Multi-View Latent"
+        )
+
+
+def check_whole(views: int, planner: object | None) -> None:
+    """ValueError where one clip is to be seen whole, and there are several views or a model that is asked in pieces."""
+    if views > 1 or planner is not None:
+        what = f"{views} views" if views > 1 else "a model from Sample in View and Time Windows"
+        raise ValueError(
+            f"one clip is looked at as a whole, and this is {what}: take model and conditioning from before they are put together"
+        )
+
+
+def put_back_of(conditions: Sequence[VideoCondition]) -> Tensor | None:
+    """The leading latents (C, k, h, w) that stand again after every step; ValueError where several views have some."""
+    found = [one.put_back for one in conditions]
+    if len(found) > 1 and any(one is not None for one in found):
+        raise ValueError("latents are carried over in several views: clips go on from one another with one view only")
+    return found[0]
+
+
+def clip_lengths(plan: ViewTimePlan | None, latents: Tensor) -> set[int]:
+    """Frames of the clips that a model is asked for, whose frames may be views. latents: (B, C, F, h, w)."""
+    if plan is None:
+        return {latents.shape[2]}
+    windows = {window for step in (0, 1) for at in (0.0, 0.5, 1.0) for window, _ in plan.pieces(step, at)}
+    return {len(window.views if is_turned(window, plan.views_as) else window.frames) for window in windows}
 
 
 def check_length(name: str, motion: MotionCondition, lengths: Collection[int], slots: int | None) -> None:
