@@ -10,6 +10,7 @@ from .loaders.pictures import LoadReference
 from .loaders.side_models import LoadImageEncoder, LoadTextEncoder, LoadVideoVAE
 from .loaders.tokenizer import LoadMotionTokenizer
 from .loaders.video_models import LoadMotionAdapter, LoadMVDiT
+from .motion.alignment import AlignReferenceToPose, AlignViews, PasteViewsBack
 from .motion.body import MakeBodyMesh, PoseBodyModel
 from .motion.bridges import ConvertToKeypoints, ConvertToMotion, ConvertToPeople, ConvertToTokens
 from .motion.bridges_out import ConvertMotionToNLF, ConvertMotionToOpenPose, ConvertMotionToSMPL, ConvertTokens, SaveSMPLParameters
@@ -58,6 +59,9 @@ NODES = [
     InspectMotion,
     PlaceOrbitCameras,
     TakeCameraFromView,
+    AlignViews,
+    PasteViewsBack,
+    AlignReferenceToPose,
     RenderBoneMaps,
     ComposeBoneMaps,
     EncodeBoneMaps,

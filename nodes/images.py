@@ -17,3 +17,15 @@ def to_images(pictures: Tensor) -> Tensor:
 def to_masks(masks: Tensor) -> Tensor:
     """(V, T, H, W) bool or 0..1 -> MASK (V T, H, W)."""
     return rearrange(masks, "v t h w -> (v t) h w").float()
+
+
+def to_views(images: Tensor, views: int, frames: int, *, name: str, repeat: bool = False) -> Tensor:
+    """IMAGE or MASK (V T, ...) -> (V, T, ...), the same memory; ValueError if `name` has another number of pictures. With `repeat` one stands for all."""
+    if repeat and len(images) == 1:
+        return images[None].expand(views, frames, *images.shape[1:])
+    if len(images) != views * frames:
+        raise ValueError(
+            f"{name} has {len(images)} pictures, expected {views * frames}: {views} views x {frames} frames, view after view; cut the motion or the pictures "
+            "to the same length"
+        )
+    return images.reshape(views, frames, *images.shape[1:])

@@ -13,6 +13,7 @@ Estimator = io.Custom("MOTION4D_ESTIMATOR")
 Load3DCamera = io.Custom("LOAD3D_CAMERA")
 Keypoints = io.Custom("MOTION4D_KEYPOINTS")
 BodyModel = io.Custom("MOTION4D_BODY_MODEL")
+Alignment = io.Custom("MOTION4D_ALIGNMENT")
 
 # Types of other packs, known by their names alone; what is in them is in core/formats/wires.
 NLFPred = io.Custom("NLFPRED")

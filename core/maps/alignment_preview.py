@@ -1,4 +1,4 @@
-"""Crops shown as boxes on the pictures they are cut from."""
+"""Alignments to look at: crops as boxes on the pictures they are cut from, and a pose over the reference placed on it."""
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from .alignment import ViewAlignment
 from .colours import LEFT, RIGHT
 from .cropping import flatten_alpha
 from .drawing import draw_skeleton
+from .reference_placement import PlacedReference
 
 _LONGER_SIDE = 384  # pixels: a preview of all views and frames has to stay small
 
@@ -44,3 +45,10 @@ def draw_boxes(alignment: ViewAlignment, motion: Motion, rig: CameraRig, images:
             cv2.drawMarker(canvas, middle, [part / 255 for part in RIGHT], cv2.MARKER_CROSS, 8 * thick, thick)
             drawn[view, frame] = torch.from_numpy(canvas)
     return drawn
+
+
+def draw_placement(placed: PlacedReference, motion: Motion, rig: CameraRig, view: int) -> Tensor:
+    """(H, W, 3) in 0..1: the skeleton of the pose that a reference was placed on, over the reference."""
+    # Moving cameras keep their axis T: a still one would have to be the own camera of a filmed motion.
+    camera = rig.take_views([view]).take_frames(slice(placed.frame, placed.frame + 1))
+    return draw_skeleton(motion.cut(placed.frame, placed.frame + 1), camera, background=placed.picture[None])[0, 0]

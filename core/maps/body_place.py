@@ -7,10 +7,30 @@ import torch
 from torch import Tensor
 
 from ..body.measurements import estimate_stature
-from ..types import CameraRig, Motion
+from ..geometry.cameras import own_camera
+from ..types import CameraRig, ImageSize, Motion
 from .ellipsoids import body_ellipsoids, outline_bounds
 
 _NEAR = 0.05  # metres: what is nearer to the camera plane is not in the picture
+_PROPORTION = 0.02  # relative difference of the proportions of pictures up to which one is the other resized
+
+
+def cameras_of_pictures(motion: Motion, rig: CameraRig | None, image_size: ImageSize | None) -> CameraRig:
+    """The cameras of pictures of a motion: those given, else the one that filmed it, for pictures of `image_size` (H, W) where there are some.
+
+    Raises:
+        ValueError: no cameras for a motion in world axes, or pictures of other proportions than the cameras'.
+    """
+    rig = own_camera(motion) if rig is None else rig
+    if image_size is None or rig.image_size == image_size:
+        return rig
+    (height, width), (rows, columns) = rig.image_size, image_size
+    if abs(columns * height / (rows * width) - 1) > _PROPORTION:
+        raise ValueError(
+            f"the cameras see pictures of {width}x{height} pixels, these have {columns}x{rows}: give the cameras the proportions of the pictures, "
+            "or the pictures that belong to them"
+        )
+    return rig.resized(image_size)
 
 
 def pelvis_track(motion: Motion) -> tuple[Tensor, Tensor]:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..geometry.cameras import check_camera, own_camera
+from ..geometry.cameras import check_camera
 from ..types import CameraRig, Frame, Motion
-from .body_place import pelvis_pixels, standing_height
+from .body_place import cameras_of_pictures, pelvis_pixels, standing_height
 from .cropping import flatten_alpha
 from .resampling import resample
 
 FILLS = ("edge", "colour")
-_PROPORTION = 0.02  # relative difference between the proportions of a picture and of the video of its motion
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -86,14 +85,7 @@ def find_person(
 def _by_motion(motion: Motion, height: int, width: int) -> ReferencePerson:
     if motion.frame is not Frame.CAMERA:
         raise ValueError("the motion of the reference is in world axes: give the one that was extracted from the picture, in camera axes")
-    own = own_camera(motion)
-    proportion = own.image_size[1] / own.image_size[0] * height / width
-    if abs(proportion - 1) > _PROPORTION:
-        raise ValueError(
-            f"the motion of the reference belongs to pictures of {own.image_size[1]}x{own.image_size[0]} pixels, the reference has {width}x{height}: "
-            "extract the motion from this picture"
-        )
-    rig = own_camera(motion, (height, width))
+    rig = cameras_of_pictures(motion, None, (height, width))
     pixels, known = pelvis_pixels(motion, rig)
     frame = int(known[0].int().argmax())
     x, y = pixels[0, frame].tolist()

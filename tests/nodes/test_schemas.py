@@ -21,6 +21,14 @@ SIGNATURES = {
     "Motion4D_InspectMotion": "motion tokenizer -> report plot",
     "Motion4D_PlaceOrbitCameras": "motion views azimuth arc elevation fov margin width height keep_own_camera -> cameras",
     "Motion4D_TakeCameraFromView": "camera_info width height fov -> cameras",
+    "Motion4D_AlignViews": (
+        "motion cameras center smoothing margin width height resize pixels background images -> cameras images alignment preview report"
+    ),
+    "Motion4D_PasteViewsBack": "crops alignment feather originals mask -> images",
+    "Motion4D_AlignReferenceToPose": (
+        "reference motion cameras view find_by x y match_height fill background reference_mask reference_motion"
+        " -> image padding preview shift_x shift_y report"
+    ),
     "Motion4D_RenderBoneMaps": (
         "motion cameras depth_range span virtual_leaves opacity background fingertips soft_edges radii"
         " -> bone_maps depth normals mask preview report"

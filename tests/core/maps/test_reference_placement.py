@@ -138,7 +138,7 @@ def test_what_tells_nothing_is_refused(walk, picture):
     with pytest.raises(ValueError, match="transparency of the reference shows nobody"):
         find_person(torch.zeros(8, 8, 4))
     seen = to_camera(walk, orbit_rig([0.0], radius=4.0, image_size=(100, 200), target=(0, 0.8, 0)))
-    with pytest.raises(ValueError, match="pictures of 200x100 pixels, the reference has 90x100"):
+    with pytest.raises(ValueError, match="pictures of 200x100 pixels, these have 90x100"):
         find_person(picture, motion=seen)
 
 
