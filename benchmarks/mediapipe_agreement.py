@@ -87,7 +87,6 @@ def report(motion: Motion, other: Motion, seen: Sequence[tuple[Tensor, Tensor, T
     lines = [
         f"{int(present.sum())} of {len(present)} frames with a person, {100 * in_sight.float().mean():.0f} % of shoulders to ankles in sight; of those:",
         distance("reprojection of the rigid body on its landmarks", projected(body, motion.intrinsics)[:, marks], pixels[:, marks]),
-        distance("reprojection of the skeleton on its landmarks", flat[:, joints], pixels[:, marks]),
         distance("from the other skeleton in the picture", flat[:, joints], projected(theirs, other.intrinsics)[:, joints]),
     ]
     for name, scale in (("rigid", False), ("similarity", True)):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..core.body.cleaning import clean_motion
 from ..core.body.demo import demo_motion
+from ..core.body.flaws import with_flaws
 from ..core.body.framing import frame_motion
 from ..core.estimators.gathering import gather
 from ..core.estimators.overview import draw_people
@@ -64,8 +65,7 @@ def in_place(motion: Motion) -> Motion:
 
 def before_and_after(motion: Motion) -> Tensor:
     """A frame of a trembling motion as it is and cleaned, each with the frames around it shining through: (2, H, W, 3)."""
-    noise = torch.randn(motion.joints.shape, generator=torch.Generator().manual_seed(1)) * 0.02
-    trembling = replace(motion, joints=motion.joints + noise, rotations=None, translation=None)
+    trembling = with_flaws(motion, tremble_m=0.02)
     middle, rig = round(1.8 * motion.fps), cameras(chosen_frames(motion, 1.8))
     around = [draw_skeleton(one.cut(middle - 2, middle + 3), rig)[0] for one in (trembling, clean_motion(trembling).motion)]
     return torch.stack([frames.amax(0) for frames in around])

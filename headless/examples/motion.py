@@ -93,7 +93,7 @@ def clean_motion(infos: Mapping[str, Any]) -> Workflow:
     flow.group("Motion", -20, 20, 340, 960)
     flow.group("Cleaning and camera", 360, 20, 340, 1180)
     flow.group("Before and after", 740, 20, 680, 1000)
-    flow.add("2", "Motion4D_MakeDemoMotion", "Demo motion", (0, 80), action="tour", seconds=6.5)
+    flow.add("2", "Motion4D_MakeDemoMotion", "Demo motion", (0, 80), action="tour", seconds=6.5, tremble=15.0, gap=0.3)
     flow.add("1", "Motion4D_LoadMotion", "Captured motion", (0, 300), max_side=640, default=flow.out("2", "motion"))
     captured, fps = flow.out("1", "motion"), flow.out("1", "fps")
     flow.add("3", "Motion4D_CleanMotion", "Clean it", (380, 80), room=130, motion=captured)
@@ -111,8 +111,8 @@ def clean_motion(infos: Mapping[str, Any]) -> Workflow:
         flow.add(saved, "SaveVideo", f"Save {title}", (x, 440), room=220, **save, **VIDEO_FORMAT)
     flow.add("12", "Motion4D_SaveMotion", "Save the motion", (760, 880), motion=cleaned, filename_prefix="motion4d/cleaned", format="npz")
     flow.note(
-        "## Clean a captured motion\n\nChoose a **file** in *Captured motion* and, if it was taken from a video, that **video**; without one the demo motion runs "
-        "through.\n\n*Clean it* tells jitter and foot slide before and after. If fast moves lose their edge, lower **smoothing**; if only the hands tremble, "
+        "## Clean a captured motion\n\nChoose a **file** in *Captured motion* and, if it was taken from a video, that **video**; without one a demo motion "
+        "runs through that trembles and whose right hand is missing for a moment.\n\n*Clean it* tells jitter and foot slide before and after. If fast moves lose their edge, lower **smoothing**; if only the hands tremble, "
         "raise **hands** and **arms** and lower the others. Switch **foot_lock** off for dancers who glide.",
         (-400, 80),
         (340, 330),

@@ -23,7 +23,7 @@ def two_people(infos: Mapping[str, Any]) -> Workflow:
     flow.frame("Look", "4", "5")
     flow.add("6", "Motion4D_SplitPeople", "One motion each", (760, 80), room=90, people=people)
     flow.add("7", "Motion4D_RenderBoneMaps", "Bone maps of each", flow.below("6"), motion=flow.out("6", "motions"))
-    flow.add("8", "Motion4D_ComposeBoneMaps", "Both in one", flow.below("7"), bone_maps=flow.out("7", "bone_maps"), span=2.5)
+    flow.add("8", "Motion4D_ComposeBoneMaps", "Both in one", flow.below("7"), bone_maps=flow.out("7", "bone_maps"), depth_range="sequence")
     flow.frame("Bone maps", "6", "7", "8")
     for number, kind, x in ((9, "depth", 1140), (11, "normals", 1480)):
         flow.add(str(number), "CreateVideo", f"Video of {kind}", (x, 80), images=flow.out("8", kind), fps=30.0)
