@@ -16,7 +16,7 @@ from motion4d.nodes.motion.cameras import PlaceOrbitCameras, TakeCameraFromView
 from motion4d.nodes.motion.demo import MakeDemoMotion
 from motion4d.nodes.motion.files import PreviewMotion, SaveMotion
 from motion4d.nodes.motion.inspection import InspectMotion
-from motion4d.nodes.motion.maps import DrawSkeleton, RenderBoneMaps
+from motion4d.nodes.motion.maps import DrawSkeleton, EncodeBoneMaps, RenderBoneMaps, SaveDepthMaps
 from motion4d.nodes.motion.placement import FitMotionToTokenizer
 from motion4d.nodes.motion.tokens import DecodeMotionTokens, EditMotionTokens, EncodeMotionTokens, InspectCodebook
 
@@ -94,6 +94,29 @@ def test_a_filmed_motion_is_drawn_by_its_own_camera_or_refused(host, filmed):
     for node, options in ((RenderBoneMaps, MAPS), (DrawSkeleton, {"style": "motion4d"})):
         with pytest.raises(ValueError, match="other cameras"):
             run(node, motion=filmed, cameras=foreign, **options)
+
+
+def test_soft_edges_and_radii_change_the_pictures_and_not_the_maps(host, walk):
+    (rig,) = run(PlaceOrbitCameras, motion=walk, **ORBIT)
+    plain, soft = (run(RenderBoneMaps, motion=walk, cameras=rig, soft_edges=edges, **MAPS) for edges in (False, True))
+    assert torch.equal(plain[0].depth, soft[0].depth) and set(plain[3].unique().tolist()) == {0.0, 1.0}
+    assert len(soft[3].unique()) == 5 and not torch.equal(plain[1], soft[1])  # quarters of a pixel
+    thick = run(RenderBoneMaps, motion=walk, cameras=rig, radii="left_wrist 0.1", **MAPS)
+    assert thick[3].sum() > plain[3].sum() and "24 ellipsoids" in plain[5]
+    with pytest.raises(ValueError, match="'tail', in which no bone ends"):
+        run(RenderBoneMaps, motion=walk, cameras=rig, radii="tail 0.1", **MAPS)
+
+
+def test_maps_are_encoded_for_a_model_and_saved_with_their_metres(host, walk):
+    (rig,) = run(PlaceOrbitCameras, motion=walk, **ORBIT)
+    maps = run(RenderBoneMaps, motion=walk, cameras=rig, **MAPS)[0]
+    images, mask, people, report = run(EncodeBoneMaps, bone_maps=maps, preset="controlnet_normal")
+    assert images.shape == (2 * walk.frames, 128, 96, 3) and len(people) == 1 and torch.equal(people[0], mask)
+    assert "ControlNet 1.1 Normal" in report and "left is red" in report
+    paths = [run(SaveDepthMaps, bone_maps=maps, filename_prefix="maps/depth", unit="millimetres", cameras=rig)[0] for _ in range(2)]
+    assert paths == ["maps/depth_00001_.json", "maps/depth_00002_.json"]
+    assert len(list((host.output / "maps" / "depth_00002_").iterdir())) == 2 * walk.frames
+    assert [path.name for path in host.written()] == ["depth_00001_.json", "depth_00002_.json"]
 
 
 def test_a_background_is_resized_and_shows_where_the_body_is_not(host, filmed):

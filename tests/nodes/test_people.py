@@ -3,7 +3,7 @@
 import pytest
 import torch
 from motion4d.core.body.demo import demo_motion
-from motion4d.nodes.motion.maps import RenderBoneMaps
+from motion4d.nodes.motion.maps import EncodeBoneMaps, RenderBoneMaps
 from motion4d.nodes.motion.people import ComposeBoneMaps, GatherPeople, SelectPerson, SplitPeople
 
 CHOICE = {"index": 0, "x": 0, "y": 0, "frame": 0, "absence": 2.0, "relink_shots": False}
@@ -54,6 +54,9 @@ def test_people_are_split_rendered_and_composed(host, people):
     maps, depth, normals, mask = run(ComposeBoneMaps, bone_maps=layers, depth_range=["root"], span=[1.25])
     assert torch.equal(maps.mask, layers[0].mask | layers[1].mask)
     assert depth.shape == normals.shape == (12, 128, 160, 3) and torch.equal(mask > 0, maps.mask[0])
+    assert maps.parts == (layers[0].parts[0], layers[1].parts[0])
+    images, whole, (first, second), told = run(EncodeBoneMaps, bone_maps=maps, preset="people")
+    assert images.shape == (12, 128, 160, 3) and torch.equal(first + second, whole) and torch.equal(whole, mask) and "people" in told
     halves = run(ComposeBoneMaps, bone_maps=layers[:1], depth_range=["root"], span=[1.25], more_bone_maps=layers[1:])
     assert torch.equal(halves[1], depth)
 
