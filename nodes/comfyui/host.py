@@ -99,6 +99,11 @@ class ComfyHost:
 
         return apply_motion(model, adapter, strength)
 
+    def apply_windows(self, model, planner):
+        from .windows import apply_windows
+
+        return apply_windows(model, planner)
+
     def video_model(self, model):
         from .video_models import describe
 
@@ -148,6 +153,11 @@ class ComfyHost:
         from .conditions import condition_of
 
         return condition_of(conditioning)
+
+    def gather_views(self, conditionings):
+        from .conditions import gather_views
+
+        return gather_views(conditionings)
 
     def guider(self, model, positive, negative, guidance):
         from .guidance import MotionGuider

@@ -9,24 +9,25 @@ from typing import Any
 import comfy.utils
 import latent_preview
 import torch
-from comfy import context_windows, model_management, model_patcher
-from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
+from comfy import model_management, model_patcher
 from comfy.samplers import CFGGuider, Sampler, calc_cond_batch
 from torch import Tensor
 
 from ...core.conditions import VideoCondition
 from ...core.networks.residual_cache import ResidualCache
 from ...core.sampling.attention import MotionLook
-from ...core.sampling.checks import check_condition, check_run
+from ...core.sampling.checks import check_condition, check_run, check_views, check_whole, put_back_of
 from ...core.sampling.noise import noised, starting_noise, step_generator
+from ...core.sampling.progressive import over_time
 from ...core.sampling.recipes import Recipe, recipes_of
 from ...core.sampling.run import progress_of, run_recipe, timestep_at
 from ...core.sampling.windows import WindowPlan
 from ..host import VideoModel
 from .cogvideox_model import EXACT
-from .conditions import KEY
-from .steps import CACHE, OBSERVE, PROGRESS
+from .conditions import conditions_in
+from .steps import CACHE, OBSERVE, PROGRESS, WINDOWS
 from .video_models import describe
+from .windows import apply_windows, windows_of
 
 log = logging.getLogger(__name__)
 
@@ -35,18 +36,16 @@ def sample(
     guider: CFGGuider, latents: Tensor, recipe: Recipe, *, seed: int, windows: WindowPlan | None = None, reuse: float = 0.0
 ) -> Tensor:
     """See `Host.sample`."""
-    condition, model = _condition(guider), describe(guider.model_patcher)
-    _check(model, condition, latents, recipe, windows)
+    conditions, model = _conditions(guider), describe(guider.model_patcher)
+    _check(model, conditions, latents, recipe, windows)
     cache = _cache(model, reuse) if reuse else None
-    run = _of_its_own(guider)
-    if windows is not None and len(windows.indices) > 1:
-        _use_windows(run.model_options, windows)
+    run = _of_its_own(guider, windows)
     preview = latent_preview.prepare_callback(guider.model_patcher, recipe.steps)
     noise = starting_noise(latents.shape, seed)
     quiet = not comfy.utils.PROGRESS_BAR_ENABLED
     if cache is not None:
         run.model_options.setdefault("transformer_options", {})[CACHE] = cache
-    sampler, sigmas = RecipeSampler(recipe, condition.put_back, seed), recipe.sigmas()
+    sampler, sigmas = RecipeSampler(recipe, put_back_of(conditions), seed), recipe.sigmas()
     result = run.sample(noise, torch.zeros(latents.shape), sampler, sigmas, callback=preview, disable_pbar=quiet, seed=seed)
     if cache is not None:
         log.info("%s", cache.report())
@@ -55,10 +54,11 @@ def sample(
 
 def motion_attention(guider: CFGGuider, latents: Tensor, *, progress: float, blocks: Sequence[int], seed: int) -> Tensor:
     """See `Host.motion_attention`."""
-    condition, model = _condition(guider), describe(guider.model_patcher)
+    conditions, model = _conditions(guider), describe(guider.model_patcher)
     recipe = recipes_of(model.kind)[0]
-    _check(model, condition, latents, recipe, None)
-    look = MotionLook(condition.motion, blocks, motion_blocks=model.motion_blocks, slots=model.motion_slots)
+    check_whole(len(conditions), windows_of(guider.model_options))
+    _check(model, conditions, latents, recipe, None)
+    look = MotionLook(conditions[0].motion, blocks, motion_blocks=model.motion_blocks, slots=model.motion_slots)
     noise = starting_noise(latents.shape, seed)
     sampler = LookingSampler(recipe, timestep_at(progress, recipe), look)
     _of_its_own(guider).sample(noise, latents.float(), sampler, recipe.sigmas(), disable_pbar=True, seed=seed)
@@ -132,23 +132,6 @@ class _Scale:
         return (denoised - self._of_x * (latents / self.of_input)) / self._of_prediction
 
 
-class PlannedWindows(context_windows.IndexListContextHandler):
-    """ComfyUI's context windows, cut and blended by a plan of ours."""
-
-    def __init__(self, plan: WindowPlan):
-        self._plan = [([int(index) for index in indices], weights) for indices, weights in zip(plan.indices, plan.weights, strict=True)]
-        blend = context_windows.ContextFuseMethod(KEY, self._weights)
-        schedule = context_windows.ContextSchedule(KEY, lambda *_: [list(indices) for indices, _ in self._plan])
-        super().__init__(schedule, blend, context_length=max(len(indices) for indices, _ in self._plan), dim=2)
-        self.causal_window_fix = False  # windows are as long as the model was trained with
-
-    def set_step(self, *_: Any) -> None:
-        """The windows are the same at all steps."""
-
-    def _weights(self, length: int, *, idxs: list[int], **_: Any) -> list[float]:
-        return next(weights.tolist() for indices, weights in self._plan if indices == list(idxs))
-
-
 def _cache(model: VideoModel, reuse: float) -> ResidualCache:
     if model.kind != "mvdit_7b":
         raise ValueError(
@@ -158,28 +141,28 @@ def _cache(model: VideoModel, reuse: float) -> ResidualCache:
     return ResidualCache(reuse)
 
 
-def _use_windows(model_options: dict[str, Any], plan: WindowPlan) -> None:
-    model_options["context_handler"] = PlannedWindows(plan)
-    # Memory is needed for a window, not for the whole length.
-    wrapper = context_windows._prepare_sampling_wrapper
-    add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, wrapper, model_options, is_model_options=True)
-
-
-def _of_its_own(guider: CFGGuider) -> CFGGuider:
-    """The guider with options that may be changed for one run."""
+def _of_its_own(guider: CFGGuider, windows: WindowPlan | None = None) -> CFGGuider:
+    """The guider with options that may be changed for one run, and with windows over time in place of those that its model has."""
     run = copy.copy(guider)
     run.model_options = model_patcher.create_model_options_clone(guider.model_options)
+    if windows is not None:
+        run.model_patcher = apply_windows(guider.model_patcher, lambda views, _: over_time(windows, views))
+        run.model_options["transformer_options"][WINDOWS] = windows_of(run.model_patcher.model_options)
     return run
 
 
-def _condition(guider: CFGGuider) -> VideoCondition:
-    """The video condition of the positive."""
-    found = [cond[KEY] for cond in guider.original_conds.get("positive", []) if KEY in cond]
-    if not found:
+def _conditions(guider: CFGGuider) -> tuple[VideoCondition, ...]:
+    """The video conditions of the positive, one for each view."""
+    found = next((conditions_in(cond) for cond in guider.original_conds.get("positive", []) if conditions_in(cond)), None)
+    if found is None:
         raise ValueError("positive: it has no motion and no reference: connect Condition Video on Motion between text and sampler")
-    return found[0]
+    return found
 
 
-def _check(model: VideoModel, condition: VideoCondition, latents: Tensor, recipe: Recipe, windows: WindowPlan | None) -> None:
+def _check(
+    model: VideoModel, conditions: Sequence[VideoCondition], latents: Tensor, recipe: Recipe, windows: WindowPlan | None
+) -> None:  # fmt: skip
     check_run(recipe, latents, kind=model.kind, channels=model.channels, windows=windows)
-    check_condition("positive", condition, latents, model.motion_width)
+    check_views("positive", conditions, latents)
+    for condition in conditions:
+        check_condition("positive", condition, latents, model.motion_width)

@@ -16,10 +16,12 @@ PROGRESS = "motion4d_progress"  # float, where a recipe knows it better than the
 OBSERVE = "motion4d_observe"  # Observe
 CACHE = "motion4d_cache"  # ResidualCache
 STEP = "motion4d_step"  # Step
+WINDOWS = "motion4d_windows"  # windows.GridWindows
 
 CONDS = "uuids"  # ComfyUI's own: of the conditions that are batched in a call, in order
 
 _HALVINGS = 40
+_ALMOST = 1 - 1e-4  # samplers carry noise levels in float32, and some make them anew
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,15 @@ def progress_of(options: dict[str, Any], model: Any, sigma: Tensor) -> float:
     """How far a run is, 0 at noise and 1 at the video: as its recipe says, else as ComfyUI counts percents for this model."""
     told = options.get(PROGRESS)
     return progress_at(model.model_sampling, float(sigma.flatten()[0])) if told is None else told
+
+
+def step_number(options: dict[str, Any], sigma: Tensor) -> int:
+    """Which step of a run asks for a noise level (B,): the last that starts at it or above, counted from 0."""
+    sigmas = options.get("sample_sigmas")
+    if sigmas is None:
+        return 0
+    reached = sigmas[:-1] >= sigma.flatten()[0].to(sigmas) * _ALMOST
+    return max(int(reached.sum()) - 1, 0)
 
 
 def progress_at(sampling: Any, sigma: float) -> float:
