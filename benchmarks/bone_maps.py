@@ -1,4 +1,4 @@
-"""Time and memory of the bone maps beside a naive dense renderer: `python -m motion4d.benchmarks.bone_maps [--frames 81 --size 512]`."""
+"""Time and memory of the bone maps beside a naive dense renderer: `python -m motion4d.benchmarks.bone_maps [--frames 81 --size 512 --device cuda]`."""
 
 import argparse
 import math
@@ -11,9 +11,12 @@ import torch
 from ..core.body.anthropometry import HEAD_SECTION, HEAD_TOP, bone_sections, thickness_scale
 from ..core.geometry.cameras import orbit_rig
 from ..core.maps import bone_maps
-from ..core.skeletons import SMPL24
-from ..core.types import CameraRig, Frame, Motion
+from ..core.skeletons import SMPL24, SMPLX55
+from ..core.types import CameraRig, Frame, Motion, Skeleton
 from .measures import best_seconds, high_water, in_new_process
+
+_OUTPUT = ((torch.float32, ()), (torch.float32, (3,)), (torch.bool, ()), (torch.int16, ()))  # depth, normal, mask and ids of a pixel
+_BYTES = 4 + 12 + 1 + 2
 
 
 def naive_bone_maps(motion: Motion, rig: CameraRig) -> tuple[np.ndarray, np.ndarray]:
@@ -61,13 +64,21 @@ def _draw_naive(start: np.ndarray, end: np.ndarray, radius: float, rays: np.ndar
     normal[hit] = (gradient / np.linalg.norm(gradient, axis=-1, keepdims=True))[hit]
 
 
-def standing_figure(frames: int, size: int) -> tuple[Motion, CameraRig]:
-    """A figure of 80 % of the picture's height whose joints wander, and its camera."""
+def standing_figure(frames: int, size: int, *, views: int = 1, skeleton: Skeleton = SMPL24) -> tuple[Motion, CameraRig]:
+    """A figure of 80 % of the picture's height whose joints wander, and its cameras, evenly around it."""
     generator = torch.Generator().manual_seed(0)
     phase = torch.linspace(0, 2 * math.pi, frames)[:, None, None]
-    wander = 0.04 * torch.sin(phase + 2 * math.pi * torch.rand(24, 3, generator=generator))
-    motion = Motion(joints=SMPL24.rest + wander, confidence=torch.ones(frames, 24), skeleton=SMPL24, fps=30.0, frame=Frame.WORLD)
-    return motion, orbit_rig([20.0], radius=2.7, image_size=(size, size), focal_px=1.25 * size, target=(0.0, 0.86, 0.0))
+    body = min(24, len(skeleton.names))
+    wander = torch.zeros(frames, len(skeleton.names), 3)
+    wander[:, :body] = 0.04 * torch.sin(phase + 2 * math.pi * torch.rand(body, 3, generator=generator))
+    for joint, parent in enumerate(skeleton.parents):
+        if joint >= body:  # fingers go with the hand
+            wander[:, joint] = wander[:, parent]
+    motion = Motion(
+        joints=skeleton.rest + wander, confidence=torch.ones(frames, len(skeleton.names)), skeleton=skeleton, fps=30.0, frame=Frame.WORLD
+    )
+    azimuths = [20.0 + 360.0 * view / views for view in range(views)]
+    return motion, orbit_rig(azimuths, radius=2.7, image_size=(size, size), focal_px=1.25 * size, target=(0.0, 0.86, 0.0))
 
 
 def _peak_bytes(engine: str, frames: int, size: int) -> int:
@@ -79,7 +90,7 @@ def _peak_bytes(engine: str, frames: int, size: int) -> int:
         naive_bone_maps(motion, rig)
         return high_water() - before
     maps = bone_maps.render_bone_maps(motion, rig, engine=engine)
-    for part in (maps.depth, maps.normal, maps.mask):
+    for part in (maps.depth, maps.normal, maps.mask, maps.ids):
         part.sum()  # pages of the background that the renderer never touched count as well
     return high_water() - before
 
@@ -88,7 +99,7 @@ def _measure_peak(engine: str, frames: int, size: int) -> str:
     peak = in_new_process(_peak_bytes, engine, frames, size)
     if peak is None:
         return "peak memory not measured on Windows"
-    output = frames * size * size * 17  # depth, normal and mask
+    output = frames * size * size * _BYTES
     return f"peak memory {peak / 1e6:.0f} MB, {peak / output:.2f} of the output's {output / 1e6:.0f} MB"
 
 
@@ -102,28 +113,87 @@ def _deviation(motion: Motion, rig: CameraRig, naive: tuple[np.ndarray, np.ndarr
     return f"against the twin: depth to {worst:.1e} relative, normals to {angle.max():.4f} degrees, {different} pixels of another mask"
 
 
+def _cases(frames: int, size: int) -> dict[str, tuple[tuple[Motion, CameraRig], dict]]:
+    """What is compared with the first: the same body in other numbers of bones, views and frames, and with soft edges."""
+    few = max(1, round(frames * 48 / 81))
+    return {
+        "24 ellipsoids, 1 view": (standing_figure(frames, size), {}),
+        "54 bones, 1 view": (standing_figure(frames, size, skeleton=SMPLX55), {"virtual_leaves": False}),
+        "24 ellipsoids, 8 views": (standing_figure(few, size, views=8), {}),
+        "54 bones, 8 views": (standing_figure(few, size, views=8, skeleton=SMPLX55), {"virtual_leaves": False}),
+        "24 ellipsoids, soft edges": (standing_figure(frames, size), {"samples": 2}),
+    }
+
+
+def _print_cases(frames: int, size: int, repeat: int) -> None:
+    """Time of each case, and the time for one ellipsoid in one image over that of the first case: 1 is linear cost."""
+    print("  cost of one ellipsoid in one image, numpy, over that of the first case; 1.6 is the most that should be, but for soft edges")
+    unit = None
+    for name, ((motion, rig), options) in _cases(frames, size).items():
+        ellipsoids = len(motion.skeleton.bones) + options.get("virtual_leaves", True)
+        images = rig.views * motion.frames
+        seconds = best_seconds(lambda m=motion, r=rig, o=options: bone_maps.render_bone_maps(m, r, engine="numpy", **o), repeat)
+        cost = seconds / (ellipsoids * images)
+        unit = unit or cost
+        print(f"    {name:26} {rig.views} x {motion.frames:3} images {seconds:7.3f} s   {1e6 * cost:6.1f} us   {cost / unit:5.2f}")
+
+
+def _print_device(name: str, frames: int, size: int, repeat: int) -> None:
+    """Time of the torch engine on a device, and over the time that writing the output there takes."""
+    device = torch.device(name)
+    wait = getattr(torch, device.type).synchronize if device.type != "cpu" else lambda: None
+    motion, rig = standing_figure(frames, size)
+    output = [torch.empty(frames, size, size, *shape, dtype=kind, device=device) for kind, shape in _OUTPUT]
+
+    def write():
+        for part in output:
+            part.fill_(1)
+        wait()
+
+    def draw():
+        bone_maps.render_bone_maps(motion, rig, engine="torch", device=device)
+        wait()
+
+    write(), draw()
+    bound, drawn = best_seconds(write, repeat), best_seconds(draw, repeat)
+    print(f"  torch on {device}: {drawn:.4f} s with the copy to the CPU, writing the output there {bound:.4f} s: {drawn / bound:.1f} times")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m motion4d.benchmarks.bone_maps", description=__doc__)
     parser.add_argument("--frames", type=int, default=81)
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--naive-frames", type=int, default=2, help="frames the naive renderer draws; its time is extrapolated")
+    parser.add_argument(
+        "--naive-frames", type=int, default=2, help="frames the naive renderer draws, 0 leaves it out; its time is extrapolated"
+    )
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--device", help="also time the torch engine on this device, against the time that writing its memory takes")
     options = parser.parse_args(arguments)
     motion, rig = standing_figure(options.frames, options.size)
     count = len(motion.skeleton.bones) + 1
-    print(f"{count} ellipsoids x {options.frames} frames at {options.size}x{options.size}, depth and normal, CPU, best of {options.repeat}")
+    print(
+        f"{count} ellipsoids x {options.frames} frames at {options.size}x{options.size}, depth, normal and ids, CPU, best of {options.repeat}"
+    )
+    print("  0.5 s is the target of the numpy engine")
     for engine in ("numpy", "torch"):
         best = best_seconds(lambda engine=engine: bone_maps.render_bone_maps(motion, rig, engine=engine), options.repeat)
         print(f"  {engine:6} {best:7.3f} s   {_measure_peak(engine, options.frames, options.size)}")
+    if options.device is not None:
+        _print_device(options.device, options.frames, options.size, options.repeat)
+    _print_cases(options.frames, options.size, options.repeat)
+    if options.naive_frames > 0:
+        _print_naive(options)
+
+
+def _print_naive(options: argparse.Namespace) -> None:
     frames = min(options.naive_frames, options.frames)
     start = time.perf_counter()
     few = standing_figure(frames, options.size)
     naive = naive_bone_maps(*few)
     seconds = (time.perf_counter() - start) * options.frames / frames
-    print(
-        f"  naive  {seconds:7.3f} s   {_measure_peak('naive', frames, options.size)}; dense float64, {frames} frames, the time extrapolated"
-    )
+    peak = _measure_peak("naive", frames, options.size)
+    print(f"  naive  {seconds:7.3f} s   {peak}; dense float64, {frames} frames, the time extrapolated")
     print(f"  {_deviation(*few, naive)}")
 
 
