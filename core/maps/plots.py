@@ -1,4 +1,4 @@
-"""Curves and histograms as pictures (H, W, 3) in 0..1, drawn large and reduced, so that a node can show them without a plotting library."""
+"""Curves, histograms and grids as pictures (H, W, 3) in 0..1, drawn large and reduced, so that a node can show them without a plotting library."""
 
 import math
 from collections.abc import Mapping
@@ -76,6 +76,40 @@ def plot_histogram(
     chart = _Chart.framed(size, title, x_label, y_label, reach, (0, y_ticks[-1]), x_ticks, y_ticks)
     for left, right, height in zip(borders, borders[1:], heights, strict=False):
         chart.bar(left, right, height, _COLOURS[1])
+    return chart.picture()
+
+
+def plot_grid(cells: Tensor, *, title: str = "", x_label: str = "frame", y_label: str = "view", size: ImageSize = (240, 768)) -> Tensor:
+    """Draw a grid of values from 0, brighter where there is more, or of colours, with the first row at the bottom.
+
+    Args:
+        cells: (R, N) values, finite and 0 or more, or (R, N, 3) colours in 0..1.
+
+    Raises:
+        ValueError: another shape or other values, or a size below 120x160.
+    """
+    import cv2
+
+    if cells.ndim not in (2, 3) or 0 in cells.shape or (cells.ndim == 3 and cells.shape[2] != 3):
+        raise ValueError(f"cells have shape {tuple(cells.shape)}, expected rows and columns of values or of three colours")
+    shown = cells.detach().cpu().double().numpy()
+    if not (np.isfinite(shown).all() and (shown >= 0).all()):
+        raise ValueError("cells must be finite and 0 or more")
+    if cells.ndim == 2:
+        highest = float(shown.max())
+        y_label = f"{y_label}, bright is {highest:.3g}"
+        levels = (shown / (highest or 1.0) * 255).round().astype(np.uint8)
+        pixels = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]
+    else:
+        pixels = (shown.clip(0, 1) * 255).round().astype(np.uint8)
+    rows, columns = shown.shape[:2]
+    ticks = [
+        [tick for tick in _ticks(0, max(1, count - 1), most, whole=True) if tick < count] for count, most in ((columns, 12), (rows, 4))
+    ]
+    reach = (-0.5, columns - 0.5), (-0.5, rows - 0.5)
+    chart = _Chart.framed(size, title, x_label, y_label, *reach, ticks[0], ticks[1] if rows > 1 else [0, 1])
+    left, top, right, bottom = (round(edge * _LARGE) for edge in chart.field)
+    chart.canvas[top:bottom, left:right] = cv2.resize(pixels[::-1], (right - left, bottom - top), interpolation=cv2.INTER_NEAREST)
     return chart.picture()
 
 

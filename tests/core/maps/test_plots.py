@@ -1,6 +1,8 @@
+import math
+
 import pytest
 import torch
-from motion4d.core.maps.plots import plot_histogram, plot_lines
+from motion4d.core.maps.plots import plot_grid, plot_histogram, plot_lines
 
 ORANGE, BLUE = torch.tensor([255, 138, 92]) / 255, torch.tensor([64, 196, 232]) / 255
 
@@ -106,3 +108,31 @@ def test_non_ascii_text_is_drawn_without_failing():
 def test_what_cannot_be_plotted_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_grid_has_a_cell_for_each_value_with_the_first_row_below():
+    cells = torch.zeros(2, 4, 3)
+    cells[0, 0], cells[1, 3] = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 0.0, 1.0])
+    picture = plot_grid(cells, size=(200, 400))
+    red, blue = (torch.nonzero((picture - colour).abs().amax(2) < 0.02) for colour in (cells[0, 0], cells[1, 3]))
+    assert red[:, 0].min() > blue[:, 0].max() - 2 and red[:, 1].max() < blue[:, 1].min()
+    for place in (red, blue):
+        spread = place.amax(0) - place.amin(0)
+        assert 50 < spread[0] < 65 and 75 < spread[1] < 100
+
+
+def test_a_grid_is_brighter_where_there_is_more():
+    picture = plot_grid(torch.tensor([[0.0, 1.0, 2.0, 4.0]]), title="heat", size=(160, 400))
+    row = picture[90].sum(1)
+    middles = [float(row[place]) for place in (70, 165, 250, 345)]
+    assert middles == sorted(middles) and len(set(middles)) == 4
+    assert torch.equal(plot_grid(torch.tensor([[0.0, 1.0]])), plot_grid(torch.tensor([[0.0, 1.0]]).double()))
+    assert plot_grid(torch.zeros(1, 1)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "cells", [torch.zeros(3), torch.zeros(2, 3, 4), torch.zeros(0, 4), -torch.ones(2, 2), torch.full((2, 2), math.nan)]
+)
+def test_grids_of_other_shapes_or_values_are_refused(cells):
+    with pytest.raises(ValueError, match="cells"):
+        plot_grid(cells)

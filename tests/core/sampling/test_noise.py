@@ -3,7 +3,7 @@
 import pytest
 import torch
 from motion4d.core.sampling.latents import LATENT_SCALES, WAN_MEAN, WAN_STD
-from motion4d.core.sampling.noise import noise_like, noised, starting_noise, step_generator
+from motion4d.core.sampling.noise import noise_like, noised, shared_noise, starting_noise, step_generator
 from motion4d.core.sampling.recipes import RECIPES
 
 
@@ -59,3 +59,40 @@ def test_scales_are_the_released_ones():
         assert torch.allclose(scaled[channel], (x[channel] - mean) / std, atol=1e-6)
     with pytest.raises(ValueError, match="use the VAE of the model"):
         LATENT_SCALES["mvdit_17b"].to_model(torch.zeros(1, 8, 1, 2, 2))
+
+
+# --- noise that views or windows share ---
+
+
+def test_independent_noise_is_the_start_of_a_plain_video():
+    assert torch.equal(shared_noise((3, 2, 9, 2, 2), 4), starting_noise((3, 2, 9, 2, 2), 4))
+    assert torch.equal(shared_noise((3, 2, 9, 2, 2), 4, kind="repeat_shuffle", window=9, overlap=3), starting_noise((3, 2, 9, 2, 2), 4))
+
+
+def test_views_share_one_noise():
+    noise = shared_noise((5, 2, 9, 2, 2), 4, kind="views")
+    assert all(torch.equal(view, starting_noise((1, 2, 9, 2, 2), 4)[0]) for view in noise)
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+@pytest.mark.parametrize(("window", "overlap"), [(8, 2), (6, 0), (5, 4), (7, 3)])
+def test_repeated_noise_is_that_of_the_first_window_in_another_order(axis, window, overlap):
+    noise = shared_noise((31, 2, 31, 2, 2), 4, kind="repeat_shuffle", window=window, overlap=overlap, axis=axis).transpose(0, axis)
+    first = starting_noise((31, 2, 31, 2, 2), 4).transpose(0, axis)[:window]
+    assert torch.equal(noise[:window], first)
+    order = [next(place for place in range(window) if torch.equal(one, first[place])) for one in noise]
+    for start in range(0, 31 - window + 1, window - overlap):
+        assert sorted(order[start : start + window]) == list(range(window))
+    if window - overlap > 2:
+        assert order[: 2 * window] != order[:window] * 2
+    again = shared_noise((31, 2, 31, 2, 2), 4, kind="repeat_shuffle", window=window, overlap=overlap, axis=axis).transpose(0, axis)
+    assert torch.equal(noise, again)
+
+
+def test_shared_noise_that_cannot_be_made_is_refused():
+    with pytest.raises(ValueError, match="noise is 'same', expected independent, views, repeat_shuffle"):
+        shared_noise((1, 2, 9, 2, 2), 0, kind="same")
+    with pytest.raises(ValueError, match="windows of 4 overlap by 4, expected 0 to 3"):
+        shared_noise((1, 2, 9, 2, 2), 0, kind="repeat_shuffle", window=4, overlap=4)
+    with pytest.raises(ValueError, match="expected \\(V, C, F, h, w\\)"):
+        shared_noise((2, 9, 2, 2), 0)

@@ -1,0 +1,126 @@
+"""Whether windows can be seen in what was sampled: differences between neighbours inside windows and across their borders."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .progressive import ViewTimePlan
+
+
+@dataclass(frozen=True, eq=False)
+class Seams:
+    """Neighbours along one axis of the grid.
+
+    differences: (V, n) mean absolute difference of each place to the next along the axis, over time n = F - 1; over views (n, F) with n = V on
+    a circle, else V - 1. borders: bool (n), between which of them a window begins or ends; tiles: bool (n), likewise of the tiles of windows
+    along the other axis.
+    """
+
+    axis: str
+    differences: Tensor
+    borders: Tensor
+    tiles: Tensor
+
+    def mean(self, where: Tensor) -> float:
+        """Mean difference of the chosen neighbours (n); NaN of none."""
+        return float(self.differences.index_select(0 if self.axis == "views" else 1, torch.nonzero(where).flatten()).mean())
+
+    @property
+    def inside(self) -> float:
+        """Mean difference of neighbours with no border between them."""
+        return self.mean(~(self.borders | self.tiles))
+
+    @property
+    def ratio(self) -> float:
+        """Mean difference across borders of windows over that inside: near 1 where they cannot be seen; NaN without borders or inside."""
+        return self.mean(self.borders) / max(self.inside, 1e-12)
+
+    @property
+    def tile_ratio(self) -> float:
+        """The same across borders of tiles."""
+        return self.mean(self.tiles) / max(self.inside, 1e-12)
+
+    def text(self) -> str:
+        """One line."""
+        found = [f"inside windows {self.inside:.4g}" if not (self.borders | self.tiles).all() else "none inside windows"]
+        for name, where, ratio in (("windows", self.borders, self.ratio), ("tiles", self.tiles, self.tile_ratio)):
+            if where.any():
+                found.append(f"across {int(where.sum())} borders of {name} {self.mean(where):.4g} (x{ratio:.2f})")
+        return f"neighbouring {self.axis}: {', '.join(found)}"
+
+
+@dataclass(frozen=True, eq=False)
+class Consistency:
+    """Differences between neighbours of a sampled grid. time, views: None where the grid has one frame, or one view."""
+
+    shape: tuple[int, int]
+    time: Seams | None
+    views: Seams | None
+
+    @classmethod
+    def of(cls, grid: Tensor, plan: ViewTimePlan, *, closed: bool | None = None) -> "Consistency":
+        """Measure latents or pictures (V, F, ...) that were sampled by a plan.
+
+        Args:
+            closed: whether the last view and the first are neighbours; None where windows go round.
+
+        Raises:
+            ValueError: a grid of other views and frames than planned, or values that are no numbers.
+        """
+        if grid.ndim < 3 or tuple(grid.shape[:2]) != plan.shape:
+            views, frames = plan.shape
+            raise ValueError(
+                f"the grid has shape {tuple(grid.shape)}, the windows cover ({views}, {frames}, ...) views and frames: plan them for it"
+            )
+        if not grid.isfinite().all():
+            raise ValueError("the grid has values that are no numbers: its sampling went wrong before the windows matter")
+        views, frames = plan.shape
+        closed = (plan.views.closed if closed is None else closed) and views > 2
+        time = _differences([(grid[:, frame], grid[:, frame + 1]) for frame in range(frames - 1)])
+        around = _differences([(grid[view], grid[(view + 1) % views]) for view in range(views if closed else views - 1)])
+        return cls(
+            (views, frames),
+            None if time is None else Seams("frames", time.T, *_borders(plan, "time", frames - 1)),
+            None if around is None else Seams("views", around, *_borders(plan, "views", len(around))),
+        )
+
+    def heat(self) -> Tensor:
+        """(V, F): the mean difference of each place to all of its neighbours; 0 where it has none."""
+        total, count = torch.zeros(self.shape), torch.zeros(self.shape)
+        for seams, axis in ((self.time, 1), (self.views, 0)):
+            if seams is None:
+                continue
+            for place in range(seams.differences.shape[axis]):
+                for at in (place, (place + 1) % self.shape[axis]):
+                    total.select(axis, at).add_(seams.differences.select(axis, place))
+                    count.select(axis, at).add_(1)
+        return total / count.clamp(min=1)
+
+    def text(self) -> str:
+        """A line for each axis, and how to read it."""
+        lines = [
+            f"mean absolute difference over {self.shape[0]} views and {self.shape[1]} frames; windows cannot be seen where factors are near 1"
+        ]
+        return "\n".join([*lines, *(seams.text() for seams in (self.time, self.views) if seams is not None)])
+
+
+def _differences(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor | None:
+    """(n, m) float32 on the CPU: of n pairs of (m, ...) the mean absolute difference over all but the first axis; one pair at a time."""
+    found = [(one.float() - other.float()).abs().flatten(1).mean(1).cpu() for one, other in pairs]
+    return torch.stack(found) if found else None
+
+
+def _borders(plan: ViewTimePlan, along: str, count: int) -> tuple[Tensor, Tensor]:
+    """Between which neighbours of an axis a window along it, and a tile of one along the other, begins or ends: bool (count) each."""
+    views, frames = plan.shape
+    axis, length = (1, frames) if along == "time" else (0, views)
+    windows, tiles = torch.zeros(count, dtype=torch.bool), torch.zeros(count, dtype=torch.bool)
+    for step, progress in ((0, 0.0), (1, 1.0)):  # every balance gives each of the passes it uses some weight in one of these
+        for window, weights in plan.pieces(step, progress):
+            counted = (window.frames if axis else window.views)[weights.any(1 - axis)]
+            held = torch.zeros(length, dtype=torch.bool)
+            held[counted] = True
+            (windows if window.along == along else tiles).logical_or_(held[:count] != held.roll(-1)[:count])
+    return windows, tiles
