@@ -3,6 +3,7 @@
 from comfy_api.latest import ComfyExtension
 
 from .loaders.body_model import LoadBodyModel
+from .loaders.cameras import LoadCameras
 from .loaders.download import DownloadModel
 from .loaders.estimators import LoadPoseEstimator
 from .loaders.motion import LoadMotion
@@ -14,6 +15,8 @@ from .motion.alignment import AlignReferenceToPose, AlignViews, PasteViewsBack
 from .motion.body import MakeBodyMesh, PoseBodyModel
 from .motion.bridges import ConvertToKeypoints, ConvertToMotion, ConvertToPeople, ConvertToTokens
 from .motion.bridges_out import ConvertMotionToNLF, ConvertMotionToOpenPose, ConvertMotionToSMPL, ConvertTokens, SaveSMPLParameters
+from .motion.camera_files import ChangeLens, MakeCameraEmbedding, PreviewCameras, SaveCameras, SendCameraToView
+from .motion.camera_paths import KeyCameras, MoveCamera
 from .motion.cameras import PlaceOrbitCameras, TakeCameraFromView
 from .motion.cleaning import CleanMotion
 from .motion.curation import CurateClips
@@ -59,6 +62,14 @@ NODES = [
     InspectMotion,
     PlaceOrbitCameras,
     TakeCameraFromView,
+    MoveCamera,
+    KeyCameras,
+    LoadCameras,
+    ChangeLens,
+    SaveCameras,
+    PreviewCameras,
+    SendCameraToView,
+    MakeCameraEmbedding,
     AlignViews,
     PasteViewsBack,
     AlignReferenceToPose,

@@ -141,6 +141,11 @@ def _seen_joints(motion: Motion) -> Tensor:
     return joints
 
 
+def motion_middle(motion: Motion) -> Tensor:
+    """(3) metres, the middle of the box around a motion, float64."""
+    return _middle(_seen_joints(motion))
+
+
 def _middle(joints: Tensor) -> Tensor:
     """(3) float64, on the CPU."""
     return ((joints.min(0).values + joints.max(0).values) / 2).double().cpu()

@@ -63,16 +63,18 @@ class GlbBuilder:
         self.append("animations", {"name": name, "samplers": samplers, "channels": channels})
 
     def pack(self) -> bytes:
-        """Container with both chunks."""
+        """Container with both chunks, or with the document alone where there are no bytes."""
         self.binary.extend(bytes(-len(self.binary) % 4))
-        self.document["buffers"] = [{**(self.document.get("buffers") or [{}])[0], "byteLength": len(self.binary)}]
+        if self.binary:  # a buffer without bytes is no buffer
+            self.document["buffers"] = [{**(self.document.get("buffers") or [{}])[0], "byteLength": len(self.binary)}]
         try:
             text = json.dumps(self.document, separators=(",", ":"), allow_nan=False).encode()
         except (ValueError, RecursionError) as error:
             raise ValueError(f"the JSON cannot be written again: {error}") from None
         text += b" " * (-len(text) % 4)
-        size = 12 + 8 + len(text) + 8 + len(self.binary)
+        chunks = struct.pack("<II", len(self.binary), 0x004E4942) if self.binary else b""
+        size = 12 + 8 + len(text) + len(chunks) + len(self.binary)
         if size >= 1 << 32:
             raise ValueError(f"the file would have {size} bytes, a GLB has at most 4 GiB: write fewer frames")
         header = struct.pack("<III", 0x46546C67, 2, size) + struct.pack("<II", len(text), 0x4E4F534A)
-        return b"".join((header, text, struct.pack("<II", len(self.binary), 0x004E4942), self.binary))
+        return b"".join((header, text, chunks, self.binary))

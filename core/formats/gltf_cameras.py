@@ -23,7 +23,7 @@ from .quaternions import matrix_to_quat_xyzw
 from .untrusted import naming
 
 _MOST_CAMERAS = 256
-_MOST_FRAMES = 20_000
+_MOST_PICTURES = 50_000  # cameras x frames
 _DEEPEST = 256  # nodes above an animated camera
 _FLIP = np.diag([1.0, -1.0, -1.0])  # between y up, z backward and y down, z forward
 
@@ -62,6 +62,8 @@ def load_cameras(
 def _scene(
     document: dict, binary: bytes, image_size: ImageSize | None, frames: int | None, fps: float, animation: int | None
 ) -> SceneCameras:
+    if not 0 < fps < 1e5:
+        raise ValueError(f"fps is {fps}, expected frames per second above 0")
     parents = node_parents(document)
     nodes, lenses, notes = _camera_nodes(document)
     if image_size is None:
@@ -78,9 +80,10 @@ def _scene(
     else:
         seconds = duration(document, binary, chosen)
         count = frames or round(seconds * fps) + 1
-        if not 0 < count <= _MOST_FRAMES:
+        if not 0 < count * len(nodes) <= _MOST_PICTURES:
             raise ValueError(
-                f"the animation has {seconds:.6g} s, {count} frames at {fps:g} fps, at most {_MOST_FRAMES} are read: give the number of frames"
+                f"the animation has {seconds:.6g} s, {count} frames at {fps:g} fps of {len(nodes)} cameras, at most {_MOST_PICTURES} pictures are read: "
+                "give the number of frames"
             )
         times = np.arange(count) / fps
         tracks = {node: node_track(document, binary, chosen, node, times) for node in moved}

@@ -65,12 +65,14 @@ def wan_camera_embedding(rig: CameraRig, height: int, width: int, *, view: int =
         (1, 24, F, height, width), F = 1 + (T - 1) // 4.
 
     Raises:
-        ValueError: a camera that stands still, a view that the rig does not have, pictures of other proportions, or metres of 0 or less.
+        ValueError: a camera that stands still, a view that the rig does not have, a size that is no multiple of 16 or of other proportions, or metres of 0 or less.
     """
     if rig.frames is None:
         raise ValueError("the cameras stand still, and a camera path is needed: make one with Move Camera or Key Cameras")
     if not metres > 0:
         raise ValueError(f"metres is {metres}, expected a length above 0")
+    if height % 16 or width % 16 or min(height, width) < 16:
+        raise ValueError(f"the video is {width}x{height}, expected multiples of 16: choose such a size for the cameras")
     if abs(width / height * rig.image_size[0] / rig.image_size[1] - 1) > 0.02:
         raise ValueError(
             f"the pictures of the cameras are {rig.image_size[1]}x{rig.image_size[0]}, the video {width}x{height}: give both the same proportions"

@@ -11,6 +11,7 @@ from ..types import CameraRig, ImageSize
 from .cameras import focal_from_fov, intrinsics_matrix, motion_capture_intrinsics
 
 CONVENTIONS = ("opencv", "opengl")
+LENSES = ("keep", "field of view", "mtvcrafter")
 _SKEWED = 1e-3  # by which the axes of a pose may be off a right angle or off the length 1
 
 
@@ -80,6 +81,26 @@ def with_lens(rig: CameraRig, *, vertical_fov_deg: float, image_size: ImageSize 
     size = image_size or rig.image_size
     lens = intrinsics_matrix(focal_from_fov(vertical_fov_deg, size[0]), size)
     return replace(rig, intrinsics=lens.to(rig.intrinsics).expand_as(rig.intrinsics).clone(), image_size=size)
+
+
+def change_lens(rig: CameraRig, lens: str, *, vertical_fov_deg: float, image_size: ImageSize) -> CameraRig:
+    """One of LENSES by name, for pictures of `image_size` (H, W).
+
+    Raises:
+        ValueError: an unknown lens, or "keep" with pictures of other proportions, which would stretch what they show.
+    """
+    if lens not in LENSES:
+        raise ValueError(f"lens is '{lens}', expected one of {', '.join(LENSES)}")
+    if lens == "mtvcrafter":
+        return motion_capture_rig(rig, image_size)
+    if lens == "field of view":
+        return with_lens(rig, vertical_fov_deg=vertical_fov_deg, image_size=image_size)
+    if abs(image_size[0] * rig.image_size[1] / (image_size[1] * rig.image_size[0]) - 1) > 0.02:
+        raise ValueError(
+            f"the pictures are {rig.image_size[1]}x{rig.image_size[0]} and would be stretched to {image_size[1]}x{image_size[0]}: "
+            "keep the proportions, or choose another lens than 'keep'"
+        )
+    return rig.resized(image_size)
 
 
 def vertical_fovs_deg(rig: CameraRig) -> Tensor:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -271,3 +272,24 @@ def _interpolate(values: Tensor, knots: Tensor, at: Tensor, interpolation: str) 
     tangents = torch.cat([slopes[:1], inner, slopes[-1:]])
     bend = (u * (1 - u) ** 2 * tangents[piece] - u**2 * (1 - u) * tangents[piece + 1]) * gaps[piece]
     return first * (1 + 2 * u) * (1 - u) ** 2 + second * u**2 * (3 - 2 * u) + bend
+
+
+def key_times(text: str, keys: int, frames: int) -> tuple[float, ...]:
+    """Frames of the keys from a text such as "0, 40, 80"; evenly spaced from the first frame to the last where it is empty.
+
+    Raises:
+        ValueError: no number, another count than there are keys, or frames that do not ascend within 0..frames - 1.
+    """
+    words = text.replace(",", " ").split()
+    if not words:
+        return tuple((frames - 1) * key / max(keys - 1, 1) for key in range(keys))
+    try:
+        times = tuple(float(word) for word in words)
+    except ValueError:
+        raise ValueError(f"times are '{text[:100]}', expected frames such as 0, 40, 80") from None
+    ascending = all(before < after for before, after in pairwise(times))
+    if len(times) != keys or not ascending or not (0 <= times[0] and times[-1] <= frames - 1):
+        raise ValueError(
+            f"times are '{text[:100]}' for {keys} keys: give {keys} ascending frames from 0 to {frames - 1}, or none to space them evenly"
+        )
+    return times

@@ -10,7 +10,7 @@ DOCS = Path(__file__).resolve().parents[2] / "web" / "docs"
 
 # A rename or a new place for a widget breaks the files that people have saved: changing this list is a decision.
 SIGNATURES = {
-    "Motion4D_MakeDemoMotion": "action seconds fps stature -> motion",
+    "Motion4D_MakeDemoMotion": "action seconds fps stature tremble gap -> motion",
     "Motion4D_LoadMotion": "file clip person fps video max_side default -> motion fps audio frames contents",
     "Motion4D_LoadMotionTokenizer": "file -> tokenizer",
     "Motion4D_FitMotionToTokenizer": "motion tokenizer fit_stature fill_gaps -> motion placement report",
@@ -21,8 +21,18 @@ SIGNATURES = {
     "Motion4D_InspectMotion": "motion tokenizer -> report plot",
     "Motion4D_PlaceOrbitCameras": "motion views azimuth arc elevation fov margin width height keep_own_camera -> cameras",
     "Motion4D_TakeCameraFromView": "camera_info width height fov -> cameras",
+    "Motion4D_MoveCamera": "motion path azimuth elevation degrees distance fov margin follow ease width height -> cameras report",
+    "Motion4D_KeyCameras": (
+        "motion times interpolation fov width height cameras camera_info_1 camera_info_2 camera_info_3 camera_info_4 -> cameras report"
+    ),
+    "Motion4D_LoadCameras": "file width height fps frames default -> cameras contents",
+    "Motion4D_ChangeLens": "cameras lens fov width height -> cameras",
+    "Motion4D_SaveCameras": "cameras filename_prefix fps -> path report",
+    "Motion4D_PreviewCameras": "cameras motion -> model_file report",
+    "Motion4D_SendCameraToView": "cameras view frame motion -> camera_info",
+    "Motion4D_MakeCameraEmbedding": "cameras view metres -> camera_embedding images width height length",
     "Motion4D_AlignViews": (
-        "motion cameras center smoothing margin width height resize pixels background images -> cameras images alignment preview report"
+        "motion cameras center smoothing extent margin width height resize pixels background images -> cameras images alignment preview report"
     ),
     "Motion4D_PasteViewsBack": "crops alignment feather originals mask -> images",
     "Motion4D_AlignReferenceToPose": (
@@ -120,3 +130,8 @@ def test_the_help_page_names_every_input_and_output(schema):
 
 def test_no_help_page_is_left_of_a_node_that_is_gone():
     assert {path.stem for path in DOCS.glob("*.md")} == set(SIGNATURES)
+
+
+def test_a_seed_says_what_becomes_of_it_after_a_run(schema):
+    """The page adds that choice to every whole number of this name; unless the schema has it too, examples lack a value and it counts as random."""
+    assert all(one.control_after_generate for one in schema.inputs if one.id in ("seed", "noise_seed"))

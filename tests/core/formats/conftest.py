@@ -1,11 +1,15 @@
-"""What every hostile file is measured by."""
+"""What every hostile file and every written GLB is measured by."""
 
+import os
+import subprocess
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from motion4d.core.formats import load_motion
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 SECONDS = 2.0  # of this process, whatever else the machine does
 BYTES = 160 << 20
 
@@ -35,3 +39,19 @@ def refused(tmp_path):
         return str(caught.value)
 
     return check
+
+
+@pytest.fixture
+def validate():
+    """Runs the Khronos validator over files; any error or warning fails."""
+    folder = os.environ.get("GLTF_VALIDATOR_DIR")
+    if not folder:
+        reason = "GLTF_VALIDATOR_DIR is not set: npm install gltf-validator in a folder and name it there"
+        (pytest.fail if os.environ.get("MOTION4D_REQUIRE_VALIDATOR") else pytest.skip)(reason)
+
+    def run(*files):
+        return subprocess.run(
+            ["node", str(REPOSITORY / ".ci" / "validate_glb.mjs"), *map(str, files)], capture_output=True, text=True, check=False
+        )
+
+    return run
