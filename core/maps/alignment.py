@@ -10,11 +10,12 @@ from torch import Tensor
 from ..body.gaps import frame_ranges
 from ..geometry.cameras import check_camera
 from ..shapes import check_shapes
-from ..types import CameraRig, ImageSize, Motion
+from ..types import CameraRig, Frame, ImageSize, Motion
 from .body_place import body_bounds, pelvis_pixels
 from .cropping import crop_picture, flatten_alpha, paste_picture
 
 CENTERS = ("per_frame", "first_frame")
+EXTENTS = ("auto", "body", "visible")
 _STEP = 16  # pixels: sides of crops that are not resized are multiples of it, as video models want them
 _LARGEST = 8  # a body that reaches so many sides of the picture away from its pelvis touches the lens
 _PROPORTION = 0.01  # relative difference of the proportions of crops at which they are no longer a resized version
@@ -181,13 +182,14 @@ def align_views(
     *,
     center: str = "per_frame",
     smoothing: int = 5,
+    extent: str = "auto",
     margin: float = 1.1,
     size: ImageSize = (576, 576),
     resize: bool = True,
     whole_pixels: bool | None = None,
     background: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> ViewAlignment:
-    """Crops of one size for all views and frames that hold the whole body, with the pelvis in the middle (HVG, view alignment).
+    """Crops of one size for all views and frames that hold the body, with the pelvis in the middle (HVG, view alignment).
 
     The crop is as large as the body, seen as the ellipsoids of its bones, ever reaches from the middle, times the margin: nobody can leave it. Where the
     pelvis is missing or behind the camera, its place in the picture is interpolated in time and held at the ends; notes say in which frames.
@@ -196,22 +198,25 @@ def align_views(
         center: "per_frame" follows the pelvis; "first_frame" stays where it was in the first frame that shows it, which keeps the motion of the root.
         smoothing: per_frame only: width in frames of the bell (5: a standard deviation of 1 frame) that smooths the path of the middle; odd, 1 keeps the pelvis
             exactly in the middle. A pelvis that moves evenly is not held back.
+        extent: what a crop holds: the whole "body", or what of it is "visible" in the pictures, as the legs under the lower edge of a half-length film never are;
+            "auto" takes the visible part of a motion in camera axes, which was filmed, and the body of one in the world.
         size: (H, W) the crops are brought to. resize off keeps the pixels of the pictures; then only the proportions of `size` count, and sides become
             multiples of 16.
         whole_pixels: crops begin between two pixels, so that unresized ones are copies; None: where they are not resized.
         background: colour in 0..1 of what lies beyond the pictures.
 
     Raises:
-        ValueError: cameras that cannot show the motion (see `check_camera`), a view in which the pelvis never appears, a camera that touches the body, or
-            options outside their ranges.
+        ValueError: cameras that cannot show the motion (see `check_camera`), a view in which the pelvis never appears, a camera that touches the body, nothing
+            visible where that is asked for, or options outside their ranges.
     """
-    _check_options(center, smoothing, margin, size)
+    _check_options(center, smoothing, extent, margin, size)
     check_camera(motion, rig)
     track, known = pelvis_pixels(motion, rig)
     together = known & known.all(0)
     first = (together if together.any() else known).int().argmax(1)  # one frame for all views, if one shows the pelvis to all
     middle = smooth_path(track, smoothing) if center == "per_frame" else track[torch.arange(rig.views), first][:, None].expand_as(track)
-    reach = margin * _largest_reach(motion, rig, middle)  # (2) x, y
+    visible = extent == "visible" or (extent == "auto" and motion.frame is Frame.CAMERA)
+    reach = margin * _largest_reach(motion, rig, middle, visible=visible)  # (2) x, y
     grow = float(max(2 * reach[0] / size[1], 2 * reach[1] / size[0]))
     crop_size = tuple(max(1, math.ceil(side * grow - 1e-6)) for side in size)
     if not resize:
@@ -220,9 +225,10 @@ def align_views(
     whole = crop_size == size if whole_pixels is None else whole_pixels
     offsets = exact.round() if whole else exact.clone()
     off = (track - middle + exact - offsets).norm(dim=-1)[known] if center == "per_frame" else None
+    notes = (*_notes(known, first, center, off), *_padding_note(offsets, crop_size, rig.image_size))
     return ViewAlignment(
         offsets=offsets, leftover=exact - offsets, crop_size=crop_size, size=tuple(size), image_size=rig.image_size,
-        background=torch.tensor([float(part) for part in background]), notes=_notes(known, first, center, off),
+        background=torch.tensor([float(part) for part in background]), notes=notes,
     )  # fmt: skip
 
 
@@ -238,9 +244,15 @@ def smooth_path(track: Tensor, width: int) -> Tensor:
     return (padded.unfold(1, 2 * radius + 1, 1) * (bell / bell.sum())).sum(-1)
 
 
-def _largest_reach(motion: Motion, rig: CameraRig, middle: Tensor) -> Tensor:
-    """(2) pixels (x, y) that the body reaches from the middle (V, T, 2) at most."""
+def _largest_reach(motion: Motion, rig: CameraRig, middle: Tensor, *, visible: bool) -> Tensor:
+    """(2) pixels (x, y) that the body, or what of it is in the pictures, reaches from the middle (V, T, 2) at most."""
     bounds = body_bounds(motion, rig)
+    if visible:
+        inside = torch.minimum(bounds.clamp(min=0), torch.tensor(rig.image_size[::-1]).repeat(2).to(bounds))
+        shown = (inside[..., :2] < inside[..., 2:]).all(-1, keepdim=True)
+        if not shown.any():
+            raise ValueError("nothing of the body is in the pictures of the cameras: turn the cameras to it, or take the extent 'body'")
+        bounds = torch.where(shown, inside, torch.nan)
     reach = torch.maximum(middle - bounds[..., :2], bounds[..., 2:] - middle).nan_to_num(nan=0.0)
     limit = _LARGEST * max(rig.image_size)
     if (reach > limit).any():
@@ -264,9 +276,19 @@ def _notes(known: Tensor, first: Tensor, center: str, off: Tensor | None) -> tup
     return tuple(notes)
 
 
-def _check_options(center: str, smoothing: int, margin: float, size: ImageSize) -> None:
+def _padding_note(offsets: Tensor, crop_size: ImageSize, image_size: ImageSize) -> tuple[str, ...]:
+    """How much of the crops lies beyond the pictures, if any does."""
+    crop, picture = (torch.tensor(size[::-1]).to(offsets) for size in (crop_size, image_size))
+    inside = (torch.minimum(offsets + crop, picture) - offsets.clamp(min=0)).clamp(min=0).prod(-1)
+    beyond = 1 - inside / crop.prod()
+    return (f"{beyond.mean():.0%} of the crops lies beyond the pictures, {beyond.max():.0%} of one at most",) if (beyond > 0).any() else ()
+
+
+def _check_options(center: str, smoothing: int, extent: str, margin: float, size: ImageSize) -> None:
     if center not in CENTERS:
         raise ValueError(f"center is '{center}', expected one of {', '.join(CENTERS)}")
+    if extent not in EXTENTS:
+        raise ValueError(f"extent is '{extent}', expected one of {', '.join(EXTENTS)}")
     if smoothing < 1 or smoothing % 2 == 0:
         raise ValueError(f"smoothing is {smoothing}, expected an odd number of frames: 1 (none), 3, 5, ...")
     if not (math.isfinite(margin) and margin >= 1):

@@ -13,6 +13,7 @@ from .cropping import flatten_alpha
 from .resampling import resample
 
 FILLS = ("edge", "colour")
+_PERSON = 0.5  # masks are above it on the person
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,14 +68,15 @@ def find_person(
     if motion is not None:
         return _by_motion(motion, height, width)
     source = "the mask" if mask is not None else "the transparency of the reference"
-    mask = mask if mask is not None else picture[..., 3] if picture.shape[-1] == 4 else None
+    if mask is None and picture.shape[-1] == 4 and (picture[..., 3] <= _PERSON).any():  # without anything transparent it tells nothing
+        mask = picture[..., 3]
     if mask is None:
         raise ValueError("nothing tells where the person of the reference is: give a mask, a motion of the picture, or a point")
     if mask.shape != picture.shape[:2]:
         raise ValueError(
             f"the mask is {tuple(mask.shape)}, the reference {height}x{width}: give a mask of its size (a 64x64 one comes from pictures without transparency)"
         )
-    person = mask > 0.5
+    person = mask > _PERSON
     if not person.any():
         raise ValueError(f"{source} shows nobody: expected values above 0.5 on the person of the reference (an inverted mask?)")
     rows, columns = (person.any(axis).nonzero()[:, 0] for axis in (1, 0))

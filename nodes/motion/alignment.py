@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ...core.maps.alignment import CENTERS, align_views
+from ...core.maps.alignment import CENTERS, EXTENTS, align_views
 from ...core.maps.alignment_preview import draw_boxes, draw_placement
 from ...core.maps.body_place import cameras_of_pictures
 from ...core.maps.colours import read_colour
@@ -50,6 +50,13 @@ class AlignViews(io.ComfyNode):
                     step=2,
                     tooltip="per_frame only: frames over which the path of the crop is smoothed; 1 keeps the pelvis exactly in the middle.",
                 ),
+                io.Combo.Input(
+                    "extent",
+                    options=list(EXTENTS),
+                    default="auto",
+                    tooltip="body: crops hold all of it. visible: what of it is in the pictures, as a half-length film never shows the legs. auto: visible for a motion in "
+                    "camera space, which was filmed, body for one in the world.",
+                ),
                 io.Float.Input(
                     "margin", default=1.1, min=1.0, max=8.0, step=0.05, tooltip="1 fits the body tightly into the crop; more leaves room."
                 ),
@@ -83,12 +90,12 @@ class AlignViews(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, motion, center, smoothing, margin, width, height, resize, pixels, background, cameras=None, images=None
+        cls, motion, center, smoothing, extent, margin, width, height, resize, pixels, background, cameras=None, images=None
     ):  # fmt: skip
         cameras = cameras_of_pictures(motion, cameras, None if images is None else tuple(images.shape[1:3]))
         pictures = None if images is None else to_views(images, cameras.views, motion.frames, name="images")
         alignment = align_views(
-            motion, cameras, center=center, smoothing=smoothing, margin=margin, size=(height, width), resize=resize,
+            motion, cameras, center=center, smoothing=smoothing, extent=extent, margin=margin, size=(height, width), resize=resize,
             whole_pixels=PIXELS[pixels], background=read_colour(background),
         )  # fmt: skip
         crops = None

@@ -9,7 +9,7 @@ from motion4d.nodes.motion.alignment import AlignReferenceToPose, AlignViews, Pa
 from motion4d.nodes.motion.maps import DrawSkeleton, RenderBoneMaps
 
 VIEWS = {
-    "center": "per_frame", "smoothing": 5, "margin": 1.1, "width": 96, "height": 128, "resize": True, "pixels": "auto", "background": "#ffffff",
+    "center": "per_frame", "smoothing": 5, "extent": "auto", "margin": 1.1, "width": 96, "height": 128, "resize": True, "pixels": "auto", "background": "#ffffff",
 }  # fmt: skip
 PLACE = {"view": 0, "find_by": "auto", "x": 0, "y": 0, "match_height": False, "fill": "edge", "background": "#ffffff"}
 MAPS = {"depth_range": "root", "span": 1.25, "virtual_leaves": True, "opacity": 0.8}

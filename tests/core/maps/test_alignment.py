@@ -293,9 +293,31 @@ def test_a_standing_person_is_as_tall_as_its_outline():
     assert standing_height(person, rig, 0, 0) == pytest.approx(float(bounds[3] - bounds[1]), rel=0.08)
 
 
+def test_of_a_half_length_film_the_visible_part_counts(walk):
+    rig = rig_of(1, target=(0.3, 1.4, 0.4), radius=2.0, elevation_deg=0.0)
+    whole, visible = (align_views(walk, rig, extent=extent, margin=1.0, smoothing=1, size=(64, 64)) for extent in ("body", "visible"))
+    bounds, (middle, _) = body_bounds(walk, rig), pelvis_pixels(walk, rig)
+    assert (bounds[..., 3] > SIZE[0] + 10).all()
+    clipped = torch.maximum(middle - bounds[..., :2].clamp(min=0), torch.minimum(bounds[..., 2:], torch.tensor(SIZE[::-1])) - middle)
+    assert visible.crop_size[0] == pytest.approx(2 * float(clipped.max()), abs=1)
+    assert whole.crop_size[0] > visible.crop_size[0] + 20
+    assert align_views(walk, rig, margin=1.0, smoothing=1, size=(64, 64)).crop_size == whole.crop_size
+    assert "of the crops lies beyond the pictures" in visible.report()
+    with pytest.raises(ValueError, match="nothing of the body is in the pictures"):
+        align_views(walk, rig_of(1, target=(0.3, 8.0, 0.4), radius=5.0, elevation_deg=0.0), extent="visible")
+
+
+def test_the_report_tells_the_padding(walk):
+    rig = rig_of(1)
+    aligned = align_views(walk, rig, resize=False, margin=2.5)
+    shares = (aligned.crop(torch.zeros(1, walk.frames, *SIZE, 3))[..., 0] == 1).float().mean((0, 2, 3))
+    assert f"{shares.mean():.0%} of the crops lies beyond the pictures, {shares.max():.0%} of one at most" in aligned.report()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"extent": "legs"}, "auto, body, visible"),
         ({"center": "pelvis"}, "per_frame, first_frame"),
         ({"smoothing": 4}, "odd number"),
         ({"margin": 0.9}, "1 .* or more"),

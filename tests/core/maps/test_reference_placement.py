@@ -135,6 +135,8 @@ def test_what_tells_nothing_is_refused(walk, picture):
     ):
         with pytest.raises(ValueError, match=message):
             find_person(picture, **given)
+    with pytest.raises(ValueError, match="nothing tells"):
+        find_person(torch.ones(8, 8, 4))
     with pytest.raises(ValueError, match="transparency of the reference shows nobody"):
         find_person(torch.zeros(8, 8, 4))
     seen = to_camera(walk, orbit_rig([0.0], radius=4.0, image_size=(100, 200), target=(0, 0.8, 0)))
