@@ -13,7 +13,7 @@ from .conditions import VideoCondition
 def gather_conditioning(views: Sequence[list[list[Any]]]) -> list[list[Any]]:
     """One conditioning of several views, in their order.
 
-    Tensors are put together over their batch, and stay one where all views have the same; lists are gathered entry by entry, video conditions
+    Tensors are put together over their batch (`gather_tensors`); lists are gathered entry by entry, video conditions
     become a tuple, and everything else has to be the same in all views.
 
     Raises:
@@ -35,14 +35,18 @@ def gather_conditioning(views: Sequence[list[list[Any]]]) -> list[list[Any]]:
     return gathered
 
 
-def gather_tensors(name: str, tensors: Sequence[Tensor], *, keep: bool = True) -> Tensor:
-    """Tensors put together over their batch. keep: one stays one where all are the same.
+def gather_tensors(name: str, tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors put together over their batch. One stays one where all are the same, but for videos (five axes), which models join to others.
 
     Raises:
         ValueError: they differ in more than their batch.
     """
     first = tensors[0]
-    if keep and first.shape[0] == 1 and all(one is first or (one.shape == first.shape and torch.equal(one, first)) for one in tensors):
+    if (
+        first.ndim < 5
+        and first.shape[0] == 1
+        and all(one is first or (one.shape == first.shape and torch.equal(one, first)) for one in tensors)
+    ):
         return first
     if len({one.shape for one in tensors}) > 1:
         sizes = ", ".join(str(tuple(one.shape)) for one in tensors[:4])
@@ -52,7 +56,7 @@ def gather_tensors(name: str, tensors: Sequence[Tensor], *, keep: bool = True) -
 
 def _gathered(key: str, values: Sequence[Any]) -> Any:
     first = values[0]
-    if all(value is first for value in values) and not isinstance(first, VideoCondition | Tensor):
+    if all(value is first for value in values) and not isinstance(first, VideoCondition | Tensor | list):
         return first
     if all(isinstance(value, Tensor) for value in values):
         return gather_tensors(key, values)

@@ -36,6 +36,8 @@ from .samplers.inspection import CompareVideos, ShowMotionAttention
 from .samplers.long_video import InspectDrift, SampleLongVideo
 from .samplers.motion import ApplyMotionAttention, GuideByMotionAndText
 from .samplers.sampling import ReleasedSigmas, SampleMVDiT
+from .samplers.views import EmptyMultiViewLatent, GatherViews, SeeMotionFromCameras, SplitViews, ViewGrid
+from .samplers.windows import ApplyWindows, MultiViewNoise
 
 NODES = [
     MakeDemoMotion,
@@ -105,6 +107,13 @@ NODES = [
     SampleLongVideo,
     GuideByMotionAndText,
     ReleasedSigmas,
+    SeeMotionFromCameras,
+    GatherViews,
+    EmptyMultiViewLatent,
+    ApplyWindows,
+    MultiViewNoise,
+    SplitViews,
+    ViewGrid,
     InspectDrift,
     ShowMotionAttention,
     CompareVideos,

@@ -88,6 +88,16 @@ SIGNATURES = {
     ),
     "Motion4D_GuideByMotionAndText": "model positive negative cfg motion start_percent end_percent -> guider",
     "Motion4D_ReleasedSigmas": "recipe steps -> sigmas",
+    "Motion4D_SeeMotionFromCameras": "motion cameras -> motions views",
+    "Motion4D_GatherViews": "positive latent negative -> positive negative latent views",
+    "Motion4D_EmptyMultiViewLatent": "views width height frames layout -> latent latent_frames",
+    "Motion4D_ApplyWindows": (
+        "model frame_window frame_overlap view_window view_overlap closed tile_views tile_frames balance balance_start balance_end views_as"
+        " anchor_first cameras -> model"
+    ),
+    "Motion4D_MultiViewNoise": "noise_seed kind along window overlap -> noise",
+    "Motion4D_SplitViews": "images views view -> each_view chosen frames",
+    "Motion4D_ViewGrid": "images views columns -> images",
     "Motion4D_InspectDrift": "latent window overlap images -> report plot",
     "Motion4D_ShowMotionAttention": "model positive latent blocks joints progress seed frames -> images report",
     "Motion4D_CompareVideos": "height show_captions captions reference driving pose reconstructed generated generated_2 generated_3 generated_4 -> images",
