@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from motion4d.core.body.demo import demo_motion
-from motion4d.core.geometry.cameras import motion_capture_intrinsics, orbit_rig, own_camera
+from motion4d.core.formats import load_motion
+from motion4d.core.geometry.cameras import motion_capture_intrinsics, orbit_rig, own_camera, with_camera
 from motion4d.core.maps.alignment import align_views, smooth_path
 from motion4d.core.maps.alignment_preview import draw_boxes
 from motion4d.core.maps.body_place import body_bounds, pelvis_pixels, standing_height
@@ -360,6 +361,19 @@ def test_every_picture_is_reported_and_pictures_are_kept_as_they_are(walk, gener
     crops = aligned.crop(images, advance=counts.append)
     aligned.paste(crops, images, advance=counts.append)
     assert sum(counts) == 4 * walk.frames and crops.dtype == torch.half
+
+
+def test_a_real_dancer_is_followed_without_the_trembling_of_the_estimate(reference):
+    motion = with_camera(load_motion(reference("data", "nlf_dance_motions.npz")), (1080, 604))
+    rig = own_camera(motion)
+    shake = []
+    for smoothing in (1, 5):
+        aligned = align_views(motion, rig, smoothing=smoothing, whole_pixels=False)
+        shake.append(float(aligned.offsets.diff(dim=1).diff(dim=1).norm(dim=-1).mean()))
+        pelvis = aligned.rig(rig).project(motion.joints)[0][0, :, 0]
+        assert (pelvis - 288).norm(dim=-1).max() < (1e-3 if smoothing == 1 else 8.0)
+    assert shake[1] < 0.4 * shake[0]
+    assert align_views(motion, rig).crop_size[0] < 0.6 * align_views(motion, rig, extent="body").crop_size[0]
 
 
 def test_boxes_are_drawn_around_the_person(walk, generator):
