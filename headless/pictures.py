@@ -19,6 +19,8 @@ from ..core.geometry.cameras import own_camera
 from ..core.maps.bone_maps import encode_depth, encode_normals, render_bone_maps
 from ..core.maps.composition import compose_bone_maps
 from ..core.maps.drawing import draw_skeleton, overlay
+from ..core.maps.window_plots import draw_pieces
+from ..core.sampling.progressive import plan_grid
 from ..core.types import CameraRig, Motion
 from . import EXAMPLE_INPUTS, EXAMPLES
 
@@ -94,6 +96,17 @@ def walking_film() -> tuple[Tensor, Tensor]:
     return before_backdrop(walk, rig), (0.4 * torch.exp(-40 * since) * torch.sin(2 * torch.pi * 440 * since))[None, None]
 
 
+def window_weights() -> Tensor:
+    """How 12 views and 60 frames are blended in each pass and in both together, below each other: (H, W, 3)."""
+    plans = {name: plan_grid(12, 60, balance=share) for name, share in (("pass over time", 1.0), ("pass over views", 0.0), ("both", 0.5))}
+    return torch.cat(
+        [
+            draw_pieces([(window.views, window.frames, weights) for window, weights in plan.pieces()], plan.shape, title=title)
+            for title, plan in plans.items()
+        ]
+    )
+
+
 def pictures() -> dict[Path, Tensor]:
     """Every picture (H, W, 3) in 0..1 by the file it goes to."""
     walk, wave = demo_motion("walk", seconds=3.0), demo_motion("wave", seconds=4.0)
@@ -109,6 +122,7 @@ def pictures() -> dict[Path, Tensor]:
         IMAGES / "bone_maps.jpg": row(both),
         IMAGES / "skeleton.jpg": row(lines),
         IMAGES / "turntable.jpg": row(around),
+        IMAGES / "window_weights.jpg": window_weights(),
         EXAMPLES / "motion_to_bone_maps.jpg": row(torch.stack([lines[0], depth[0], normals[0]])),
         EXAMPLES / "tokens_round_trip.jpg": row(skeletons(strides)),
         EXAMPLES / "clean_motion.jpg": row(before_and_after(wave)),

@@ -32,7 +32,7 @@ from .motion.people import ComposeBoneMaps, GatherPeople, SelectPerson, SplitPeo
 from .motion.placement import FitMotionToTokenizer
 from .motion.tokens import DecodeMotionTokens, EditMotionTokens, EncodeMotionTokens, InspectCodebook
 from .samplers.conditioning import ConditionVideoOnMotion
-from .samplers.inspection import CompareVideos, ShowMotionAttention
+from .samplers.inspection import CompareVideos, InspectConsistency, ShowMotionAttention
 from .samplers.long_video import InspectDrift, SampleLongVideo
 from .samplers.motion import ApplyMotionAttention, GuideByMotionAndText
 from .samplers.sampling import ReleasedSigmas, SampleMVDiT
@@ -117,6 +117,7 @@ NODES = [
     InspectDrift,
     ShowMotionAttention,
     CompareVideos,
+    InspectConsistency,
 ]
 
 

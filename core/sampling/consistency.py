@@ -1,5 +1,6 @@
 """Whether windows can be seen in what was sampled: differences between neighbours inside windows and across their borders."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,6 +87,12 @@ class Consistency:
             None if around is None else Seams("views", around, *_borders(plan, "views", len(around))),
         )
 
+    @property
+    def seams(self) -> float:
+        """The greater of both axes' ratios, over windows and tiles; 1 where there are no borders, or nothing inside to hold them against."""
+        ratios = [ratio for one in (self.time, self.views) if one is not None for ratio in (one.ratio, one.tile_ratio)]
+        return max([ratio for ratio in ratios if not math.isnan(ratio)], default=1.0)
+
     def heat(self) -> Tensor:
         """(V, F): the mean difference of each place to all of its neighbours; 0 where it has none."""
         total, count = torch.zeros(self.shape), torch.zeros(self.shape)
@@ -104,6 +111,34 @@ class Consistency:
             f"mean absolute difference over {self.shape[0]} views and {self.shape[1]} frames; windows cannot be seen where factors are near 1"
         ]
         return "\n".join([*lines, *(seams.text() for seams in (self.time, self.views) if seams is not None)])
+
+
+def latent_grid(latents: Tensor) -> Tensor:
+    """Latents (V, C, F, h, w), or (V, C, h, w) of one frame -> (V, F, C, h, w), the same memory.
+
+    Raises:
+        ValueError: another number of axes.
+    """
+    if latents.ndim not in (4, 5):
+        raise ValueError(f"latents have shape {tuple(latents.shape)}, expected (V, C, F, h, w): connect the latent of all views")
+    return latents[:, None] if latents.ndim == 4 else latents.transpose(1, 2)
+
+
+def picture_grid(images: Tensor, views: int, frames_per_latent: int = 1) -> Tensor:
+    """Pictures (V T, H, W, C), view after view -> (V, F, H, W, C), the first of each view and then the last of each latent frame.
+
+    Raises:
+        ValueError: a number of pictures that is no multiple of the views, or more than whole latent frames.
+    """
+    if len(images) == 0 or len(images) % views:
+        raise ValueError(f"{len(images)} images are not the frames of {views} views: set views to how many there are")
+    each = len(images) // views
+    if (each - 1) % frames_per_latent:
+        raise ValueError(
+            f"each view has {each} frames, which is not 1 + a multiple of {frames_per_latent}: set frames_per_latent to 1 for frames that were not "
+            "decoded by a video VAE"
+        )
+    return images.unflatten(0, (views, each))[:, ::frames_per_latent]
 
 
 def _differences(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor | None:

@@ -1,10 +1,16 @@
 """A look at what drives a video, and at what came of it."""
 
+from typing import Any
+
+import torch
 from comfy_api.latest import io, ui
 
 from ...core.maps.attention_maps import attention_shares, check_drawing, chosen_blocks, chosen_joints, describe_attention, draw_attention
 from ...core.maps.comparison_strip import strip
+from ...core.maps.plots import plot_grid
+from ...core.sampling.consistency import Consistency, latent_grid, picture_grid
 from ...core.sampling.guidance import Guidance
+from ...core.sampling.progressive import plan_grid
 from .. import host
 
 PANELS = ("reference", "driving", "pose", "reconstructed", "generated", "generated_2", "generated_3", "generated_4")
@@ -109,3 +115,64 @@ class CompareVideos(io.ComfyNode):
         words += [name.replace("_", " ") for name, _ in given[len(words) :]]
         panels = [(word, images[..., :3]) for word, (_, images) in zip(words, given, strict=True)]
         return io.NodeOutput(strip(panels, height=height, labels=show_captions))
+
+
+def windows_seen() -> list[Any]:
+    """Windows over both axes, with the names and defaults of `plan_grid`."""
+    return [
+        io.Int.Input(
+            "frame_window", default=24, min=1, max=999, tooltip="Latent frames of a window, as in Sample in View and Time Windows."
+        ),
+        io.Int.Input("frame_overlap", default=6, min=0, max=998, tooltip="Latent frames that neighbouring windows share."),
+        io.Int.Input("view_window", default=6, min=1, max=64, tooltip="Views of a window, as in Sample in View and Time Windows."),
+        io.Int.Input("view_overlap", default=2, min=0, max=63, tooltip="Views that neighbouring windows share."),
+        io.Boolean.Input("closed", default=True, tooltip="The cameras stand on a full circle: the last view is beside the first."),
+        io.Int.Input("tile_views", default=3, min=1, max=64, tooltip="Views that a window of frames takes at a time."),
+        io.Int.Input("tile_frames", default=12, min=1, max=999, tooltip="Latent frames that a window of views takes at a time."),
+    ]
+
+
+class InspectConsistency(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="Motion4D_InspectConsistency",
+            display_name="Inspect Consistency",
+            category="motion4d/views",
+            description="Whether the windows that views and frames were sampled in can be seen: differences between neighbouring views and frames across the "
+            "borders of windows, against those inside.",
+            search_aliases=["seams", "window borders", "multi-view consistency", "flicker", "heat map"],
+            inputs=[
+                *windows_seen(),
+                io.Int.Input("views", default=1, min=1, max=999, tooltip="Of the images, which follow each other view after view."),
+                io.Int.Input(
+                    "frames_per_latent",
+                    default=4,
+                    min=1,
+                    max=64,
+                    tooltip="Frames of the images in a latent frame: 4 with the VAEs of Wan and CogVideoX, 1 where windows were over frames themselves.",
+                ),
+                io.Latent.Input("latent", optional=True, tooltip="Of all views, as sampled."),
+                io.Image.Input("images", optional=True, tooltip="The frames of all views: measured as well, or instead."),
+            ],
+            outputs=[
+                io.Float.Output(display_name="seams", tooltip="The greater of both axes' factors: near 1 where windows cannot be seen."),
+                io.String.Output(display_name="report", tooltip="Differences inside windows and across their borders, along both axes."),
+                io.Image.Output(display_name="heat_map", tooltip="Mean difference of each view and frame to its neighbours."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, closed, views, frames_per_latent, latent=None, images=None, **windows):
+        grids = {"latent": None if latent is None else latent_grid(latent["samples"])}
+        grids["images"] = None if images is None else picture_grid(images[..., :3], views, frames_per_latent)
+        given = {name: grid for name, grid in grids.items() if grid is not None}
+        if not given:
+            raise ValueError("there is nothing to inspect: connect latent, images or both")
+        found = {
+            name: Consistency.of(grid, plan_grid(*grid.shape[:2], closed=closed, **windows), closed=closed) for name, grid in given.items()
+        }
+        report = "\n".join(f"{name}: {one.text()}" for name, one in found.items())
+        heat = [plot_grid(one.heat(), title=name, x_label="latent frame") for name, one in found.items()]
+        return io.NodeOutput(max(one.seams for one in found.values()), report, torch.stack(heat), ui=ui.PreviewText(report))

@@ -5,12 +5,14 @@ import torch
 from motion4d.core.conditions import MotionCondition, VideoCondition
 from motion4d.core.maps.attention_maps import attention_shares, describe_attention, draw_attention
 from motion4d.core.maps.comparison_strip import strip
+from motion4d.core.sampling.consistency import Consistency
 from motion4d.core.sampling.guidance import Guidance
+from motion4d.core.sampling.progressive import plan_grid
 from motion4d.core.skeletons import SMPL24
 from motion4d.core.specs import load_spec
 from motion4d.core.tiny_models import tiny_checkpoint, tiny_metadata
 from motion4d.headless.side_models import ImageTokens
-from motion4d.nodes.samplers.inspection import CompareVideos, ShowMotionAttention
+from motion4d.nodes.samplers.inspection import CompareVideos, InspectConsistency, ShowMotionAttention
 from safetensors.torch import save_file
 
 JOINTS = "left_wrist, right_ankle"
@@ -127,3 +129,35 @@ def test_a_model_without_motion_attention_is_sent_to_the_node_that_gives_it(host
     plain = host.load_video_model(checkpoints("wan_i2v_14b"), precision="as stored")
     with pytest.raises(ValueError, match="Apply Motion Attention"):
         look(seen, model=plain)
+
+
+# --- seams between windows ---
+
+WINDOWS = {"frame_window": 6, "frame_overlap": 2, "view_window": 4, "view_overlap": 1, "closed": True, "tile_views": 2, "tile_frames": 5}
+
+
+def inspect(**inputs):
+    return InspectConsistency.execute(**(WINDOWS | {"views": 1, "frames_per_latent": 4} | inputs)).result
+
+
+def test_seams_of_latents_and_of_their_frames(host):
+    latents = torch.randn(8, 4, 11, 6, 6, generator=torch.Generator().manual_seed(0))
+    seams, report, heat = inspect(latent={"samples": latents})
+    expected = Consistency.of(latents.transpose(1, 2), plan_grid(8, 11, **WINDOWS))
+    assert seams == expected.seams and report == f"latent: {expected.text()}" and heat.shape[0] == 1 and heat.shape[3] == 3
+    cut = latents.clone()
+    cut[:, :, 5:] += 4
+    assert inspect(latent={"samples": cut})[0] > 1.5 * seams
+    frames = torch.rand(8 * 41, 6, 6, 4)
+    _, report, heat = inspect(latent={"samples": latents}, images=frames, views=8)
+    assert len(heat) == 2 and "\nimages: mean absolute difference over 8 views and 11 frames" in report
+    assert "over 8 views and 41 frames" in inspect(images=frames, views=8, frames_per_latent=1)[1]
+
+
+def test_what_cannot_be_inspected_is_refused(host):
+    with pytest.raises(ValueError, match="connect latent, images or both"):
+        inspect()
+    with pytest.raises(ValueError, match="set views to how many"):
+        inspect(images=torch.zeros(7, 4, 4, 3), views=2)
+    with pytest.raises(ValueError, match="frames: windows of 6 overlap by 6"):
+        inspect(latent={"samples": torch.zeros(2, 4, 3, 2, 2)}, frame_overlap=6)

@@ -105,6 +105,8 @@ SIGNATURES = {
     "Motion4D_SplitPeople": "people most absence relink_shots -> motions count report",
     "Motion4D_GatherPeople": "motion_0 motion_1 motion_2 motion_3 spacing width height cameras -> people",
     "Motion4D_ComposeBoneMaps": "bone_maps depth_range span more_bone_maps -> bone_maps depth normals mask",
+    "Motion4D_InspectConsistency": "frame_window frame_overlap view_window view_overlap closed tile_views tile_frames views frames_per_latent latent images -> "
+    "seams report heat_map",
 }
 
 

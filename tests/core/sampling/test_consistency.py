@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from motion4d.core.sampling.consistency import Consistency
+from motion4d.core.sampling.consistency import Consistency, latent_grid, picture_grid
 from motion4d.core.sampling.noise import starting_noise
 from motion4d.core.sampling.progressive import Balance, plan_grid
 
@@ -87,3 +87,23 @@ def test_a_grid_that_does_not_fit_is_refused():
         Consistency.of(GRID[:11], PLAN)
     with pytest.raises(ValueError, match="no numbers"):
         Consistency.of(GRID * float("nan"), PLAN)
+
+
+def test_seams_are_the_worst_of_all_factors_and_1_without_borders():
+    found = Consistency.of(GRID, PLAN)
+    assert found.seams == max(found.time.ratio, found.time.tile_ratio, found.views.ratio, found.views.tile_ratio)
+    assert Consistency.of(GRID[:3, :9], plan_grid(3, 9)).seams == 1.0
+
+
+def test_latents_and_pictures_become_grids():
+    latents = GRID.transpose(1, 2)
+    assert torch.equal(latent_grid(latents), GRID) and torch.equal(latent_grid(latents[:, :, 0]), GRID[:, :1])
+    pictures = torch.arange(2 * 9).float().view(18, 1, 1, 1)
+    assert picture_grid(pictures, 2, 4).flatten().tolist() == [0, 4, 8, 9, 13, 17]
+    assert picture_grid(pictures, 3).shape[:2] == (3, 6)
+    with pytest.raises(ValueError, match="18 images are not the frames of 4 views"):
+        picture_grid(pictures, 4)
+    with pytest.raises(ValueError, match="9 frames, which is not 1"):
+        picture_grid(pictures, 2, 3)
+    with pytest.raises(ValueError, match="latents have shape"):
+        latent_grid(pictures[0])
