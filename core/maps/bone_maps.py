@@ -121,7 +121,7 @@ def _draw(
         if finer is not None:
             fine = finer.blank(part.stop - first, painter.device or "cpu")
             finer.paint(body, part, fine)
-            edges.append(_edge_samples(drawn[3], fine, finer.scale, first))
+            edges.append(_edge_samples(drawn[3], fine, first))
         if painter.device is not None:
             for place, picture in zip(places, drawn, strict=True):
                 place.copy_(picture)
@@ -132,19 +132,17 @@ def _draw(
     return EdgeSamples(**{name: torch.cat([getattr(part, name) for part in edges]) for name in ("index", "depth", "normal", "ids")})
 
 
-def _edge_samples(ids: Tensor, fine: tuple[Tensor, ...], scale: int, first: int) -> EdgeSamples:
+def _edge_samples(ids: Tensor, fine: tuple[Tensor, ...], first: int) -> EdgeSamples:
     """Samples of the pixels of N images in which not all points see what the centre does; `first` is the number of the first image."""
-    corners = [(slice(None), slice(row, None, scale), slice(column, None, scale)) for row in range(scale) for column in range(scale)]
-    mixed = torch.zeros_like(ids, dtype=torch.bool)
-    for corner in corners:
-        mixed |= fine[3][corner] != ids
-    image, row, column = torch.nonzero(mixed, as_tuple=True)
-    depth, normal, _, parts = (
-        torch.stack([picture[image, scale * row + y, scale * column + x] for y in range(scale) for x in range(scale)], 1).cpu()
-        for picture in fine
-    )
-    index = ((first + image) * ids.shape[1] + row) * ids.shape[2] + column
-    return EdgeSamples(index=index.cpu(), depth=depth, normal=normal, ids=parts)
+    pairs, own = fine[3].view(torch.int32), torch.stack([ids, ids], -1).view(torch.int32)[..., 0]  # two neighbours compared as one number
+    mixed = (pairs[:, 0::2] != own) | (pairs[:, 1::2] != own)
+    index = mixed.flatten().nonzero()[:, 0]
+    width = fine[3].shape[2]
+    row, column = index // ids.shape[2], index % ids.shape[2]  # rows count on through the images
+    corner = 2 * (row * width + column)
+    points = torch.stack([corner + y * width + x for y in range(2) for x in range(2)], 1)
+    depth, normal, _, parts = (picture.flatten(0, 2).index_select(0, points.flatten()).unflatten(0, points.shape).cpu() for picture in fine)
+    return EdgeSamples(index=index.cpu() + first * ids[0].numel(), depth=depth, normal=normal, ids=parts)
 
 
 def _facing(motion: Motion, rig: CameraRig) -> CameraRig:

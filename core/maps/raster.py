@@ -16,6 +16,7 @@ from torch import Tensor
 from .ellipsoids import Ellipsoids, outline_bounds
 
 NEAR = 0.05  # metres in front of the camera
+_NO_BID = torch.iinfo(torch.int64).max
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -225,28 +226,41 @@ def _shade_numpy(slope: np.ndarray, row: np.ndarray, x: np.ndarray, z: np.ndarra
         index += 1
 
 
-def fill_torch(spans: Spans, rays: Tensor, depth: Tensor, normal: Tensor, mask: Tensor, ids: Tensor, *, pixels: int = 1 << 20) -> None:
-    """The same as `fill_numpy` on the device of its tensors."""
+def fill_torch(spans: Spans, rays: Tensor, depth: Tensor, normal: Tensor, mask: Tensor, ids: Tensor, *, pixels: int = 1 << 23) -> None:
+    """The same as `fill_numpy` on the device of its tensors, with few and long operations.
+
+    Every pixel of every span bids for its target with depth and span in one integer, the bits of a positive float being in its order; the lowest bid wins,
+    and only winners are shaded. Of two surfaces at the same distance the span that comes first wins, as there.
+    """
     device, depth, mask, ids, normal = depth.device, depth.view(-1), mask.view(-1), ids.view(-1), normal.view(-1, 3)
-    for block in spans.blocks(pixels):
-        count, which, start, ray, offset, root, line, slope = (
-            torch.from_numpy(part).to(device)
-            for part in (block.count, block.which, block.start, block.ray, block.offset, block.root, block.line, block.slope)
-        )
-        total = int(block.count.sum())
-        row = torch.repeat_interleave(torch.arange(len(count), device=device), count, output_size=total)
-        step = torch.arange(total, device=device) - (count.cumsum(0) - count)[row]
-        x = offset[row] + step
-        square = root[row, 0] + x * (root[row, 1] + x * root[row, 2])
-        divisor = square.clamp(min=0).sqrt() + (line[row, 0] + x * line[row, 1])
-        z = 1 / divisor
-        target = start[row] + step
-        near = z * rays[ray[row] + step]
-        before = depth[target]
-        kept = ((square >= 0) & (divisor > 0) & (z > NEAR) & ((near < before) | (before == 0))).nonzero()[:, 0]
-        row, x, z, target = row[kept], x[kept, None], z[kept, None], target[kept]
-        depth[target] = near[kept]
-        mask[target] = True
-        ids[target] = which[row]
-        gradient = z * (slope[row, 0] + x * slope[row, 1]) - slope[row, 2]
-        normal[target] = gradient / gradient.norm(dim=-1, keepdim=True)
+    on = {field.name: torch.from_numpy(getattr(spans, field.name)).to(device) for field in fields(spans)}
+    bids = torch.full(depth.shape, _NO_BID, device=device)
+    ends = np.cumsum(spans.count)
+    cuts = np.searchsorted(ends, np.arange(pixels, int(ends[-1]) if len(ends) else 0, pixels)).tolist()
+    for first, last in pairwise([0, *cuts, len(ends)]):
+        total = int(spans.count[first:last].sum())
+        count = on["count"][first:last]
+        span = torch.repeat_interleave(torch.arange(first, last, device=device), count, output_size=total)
+        step = torch.arange(total, device=device) - (count.cumsum(0) - count)[span - first]
+        z = _hits(on, span, on["offset"][span] + step)
+        near = z * rays[on["ray"][span] + step]
+        bid = (near.view(torch.int32).long() << 32) | span
+        bids.scatter_reduce_(0, on["start"][span] + step, torch.where(z > NEAR, bid, _NO_BID), "amin")
+    target = (bids != _NO_BID).nonzero()[:, 0]
+    won = bids[target]
+    span = won & 0xFFFFFFFF
+    x = on["offset"][span] + (target - on["start"][span])
+    z, slope, x = _hits(on, span, x)[:, None], on["slope"][span], x[:, None]
+    depth[target] = (won >> 32).int().view(torch.float32)
+    mask[target] = True
+    ids[target] = on["which"][span]
+    gradient = z * (slope[:, 0] + x * slope[:, 1]) - slope[:, 2]
+    normal[target] = gradient / gradient.norm(dim=-1, keepdim=True)
+
+
+def _hits(on: dict[str, Tensor], span: Tensor, x: Tensor) -> Tensor:
+    """z of the near hits at columns `x` from the anchors of spans, 0 where they miss."""
+    root, line = on["root"][span], on["line"][span]
+    square = root[:, 0] + x * (root[:, 1] + x * root[:, 2])
+    divisor = square.clamp(min=0).sqrt() + (line[:, 0] + x * line[:, 1])
+    return torch.where((square >= 0) & (divisor > 0), 1 / divisor, 0.0)
