@@ -174,7 +174,8 @@ def cut(latents: Tensor, window: Window, views_as: ViewsAs = "frames") -> Tensor
 
     Along time a row is a view and n are frames. Along views a row is an instant and n are views, or with views_as "batch" as along time.
     """
-    part = _taken(_taken(latents, 0, window.views), 2, window.frames)
+    axes = sorted(((0, window.views), (2, window.frames)), key=lambda one: len(_runs(one[1])))  # what needs no copy first
+    part = _taken(_taken(latents, *axes[0]), *axes[1])
     return (part.transpose(0, 2) if is_turned(window, views_as) else part).contiguous()
 
 
@@ -210,6 +211,7 @@ def fuse(denoise: PieceDenoise, plan: ViewTimePlan) -> Callable[..., Tensor]:
                 dtype = part.dtype
                 total = torch.zeros(latents.shape, dtype=torch.promote_types(dtype, torch.float32), device=part.device)
             add_piece(total, part, window, weights, plan.views_as)
+            del part  # before the next is cut
         return total.to(dtype)
 
     return fused
