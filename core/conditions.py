@@ -153,7 +153,8 @@ class Pieces:
 
     def _shared(self, condition: Condition) -> Condition:
         if isinstance(condition, VideoCondition):
-            return replace(condition, motion=self._shared(condition.motion))
+            motion = self._shared(condition.motion)
+            return condition if motion is condition.motion else replace(condition, motion=motion)
         if condition.tokens is not None:
             return condition
         return self._still.setdefault((condition.frames, id(condition.positions)), condition)

@@ -1,14 +1,19 @@
 """Conditions: windows of them, the mask of the known frames."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from motion4d.core.conditions import (
     MotionCondition,
+    Pieces,
     Strength,
     VideoCondition,
     hold,
     known_mask,
+    piece,
 )
+from motion4d.core.sampling.progressive import Window, cut
 from torch.nn import functional
 
 POSITIONS = torch.arange(6.0).view(2, 3)
@@ -139,3 +144,78 @@ def test_held_latents_go_on_with_the_last():
     latents = video().reference
     assert hold(latents, 7)[0, :, 0, 0].tolist() == [0, 1, 2, 3, 4, 4, 4]
     assert torch.equal(hold(latents, 3), latents[:, :3]) and torch.equal(hold(latents, 5), latents)
+
+
+# --- pieces of several views ---
+
+
+def view(number, frames=5, **given):
+    """Tokens and latents that tell their view and frame: 10 view + frame."""
+    one = video(frames, **given)
+    return replace(one, motion=replace(one.motion, tokens=one.motion.tokens + 10 * number), reference=one.reference + 10 * number)
+
+
+def told(condition):
+    """What each frame of a condition tells, by its tokens and by its latents."""
+    tokens = condition.motion.tokens
+    return (None if tokens is None else tokens[::2, 0].tolist()), frames_of(condition)
+
+
+VIEWS = [view(number, known=1) for number in range(4)]
+OVER_TIME = Window(torch.tensor([3, 0]), torch.tensor([2, 3, 4]))
+OVER_VIEWS = Window(torch.tensor([3, 0, 1]), torch.tensor([0, 2]), "views")
+
+
+def test_a_piece_over_time_has_a_row_for_each_view():
+    rows = piece(VIEWS, OVER_TIME)
+    assert [told(row) for row in rows] == [([32, 33, 34], [32, 33, 34]), ([2, 3, 4], [2, 3, 4])]
+    assert [row.known for row in rows] == [0, 0]
+
+
+def test_a_piece_over_views_has_a_clip_for_each_instant():
+    rows = piece(VIEWS, OVER_VIEWS)
+    assert [told(row) for row in rows] == [([30, 0, 10], [30, 0, 10]), ([32, 2, 12], [32, 2, 12])]
+    assert [row.known for row in rows] == [3, 0], "all views know their first frame, and no other"
+    assert [row.motion.frames for row in rows] == [3, 3]
+
+
+def test_a_piece_over_views_as_a_batch_is_as_over_time():
+    rows = piece(VIEWS, OVER_VIEWS, "batch")
+    assert [told(row)[0] for row in rows] == [[30, 32], [0, 2], [10, 12]]
+
+
+def test_a_reference_for_a_whole_video_starts_anew_in_every_piece():
+    views = [view(number) for number in range(4)]
+    assert [told(row)[1] for row in piece(views, OVER_TIME)] == [[30, 31, 32], [0, 1, 2]]
+    assert [told(row)[1] for row in piece(views, OVER_VIEWS)] == [[30, 1, 12], [30, 1, 12]]
+
+
+def test_the_conditions_lie_as_the_latents_are_cut():
+    latents = torch.stack([one.reference for one in VIEWS])
+    for window in (OVER_TIME, OVER_VIEWS):
+        for views_as in ("frames", "batch"):
+            rows = piece(VIEWS, window, views_as)
+            assert torch.equal(torch.stack([row.reference for row in rows]), cut(latents, window, views_as))
+
+
+def test_pieces_are_made_once_and_the_whole_is_what_was_given():
+    pieces, whole = Pieces(), Window(torch.arange(4), torch.arange(5))
+    assert all(one is other for one, other in zip(pieces.of(VIEWS, whole), VIEWS, strict=True))
+    assert pieces.of(VIEWS, OVER_VIEWS) is pieces.of(VIEWS, OVER_VIEWS)
+    still = [one.without_motion().motion for one in VIEWS]
+    other = Window(torch.tensor([1, 2]), torch.tensor([0, 1, 2]))
+    assert {id(row) for row in (*pieces.of(still, OVER_TIME), *pieces.of(still, OVER_VIEWS), *pieces.of(still, other))} == {
+        id(pieces.of(still, OVER_TIME)[0])
+    }
+
+
+def test_one_condition_holds_for_every_view():
+    assert [told(row) for row in piece(VIEWS[:1], OVER_VIEWS)] == [([0, 0, 0], [0, 0, 0]), ([2, 2, 2], [2, 2, 2])]
+
+
+def test_views_that_do_not_go_into_one_clip_are_refused():
+    with pytest.raises(ValueError, match="1 of 3 views of a window have motion"):
+        piece([view(0), *(view(number).without_motion() for number in (1, 2, 3))], OVER_VIEWS)
+    with pytest.raises(ValueError, match="the views know 1 and 2 latent frames"):
+        piece([view(0, known=2), *VIEWS[1:]], OVER_VIEWS)
+    assert len(piece([view(0, known=2), *VIEWS[1:]], OVER_VIEWS, "batch")) == 3
