@@ -3,9 +3,11 @@
 import io as streams
 import tempfile
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,17 @@ class Pictures:
         for picture in self._images:
             yield (picture[..., :3].detach().cpu() * 255).round().clamp(0, 255).byte()
 
+    def digest(self) -> str:
+        """Of what they show."""
+        with ThreadPoolExecutor() as pool:
+            parts = pool.map(lambda picture: sha256(picture.detach().cpu().contiguous().numpy()).digest(), self._images)
+            return sha256(b"".join(parts)).hexdigest()
+
 
 @dataclass(frozen=True)
 class Film:
     """frames: (H, W, 3) uint8 each, upright, of `image_size` (H, W), read in their order. times: seconds of each, or None where they are even at `fps`.
-    audio: AUDIO of films that hold theirs. notes: what was assumed."""
+    audio: AUDIO of films that hold theirs. notes: what was assumed. passing: the file that is read is there for this once only."""
 
     frames: Sequence[Tensor]
     fps: float
@@ -46,6 +54,18 @@ class Film:
     times: Sequence[float] | None = None
     audio: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    passing: bool = False
+
+    def identity(self) -> Hashable:
+        """Equal for films of the same file as it is now and of the same frames of it, or for the same pictures."""
+        if not isinstance(self.frames, VideoReader):
+            return (self.frames.digest(), len(self.frames), self.image_size)
+        path = self.frames.path
+        state = path.stat()
+        if not self.passing:
+            return (str(path.resolve()), state.st_mtime_ns, state.st_size, *self.times)
+        with path.open("rb") as file:
+            return (file_digest(file, "sha256").hexdigest(), *self.times)
 
     def sound(self) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
         """AUDIO or None, and a note where the film has sound that cannot be read."""
@@ -65,8 +85,9 @@ def opened_film(video: Any, fps: float) -> Iterator[Film]:
         notes = () if fps else (f"{ASSUMED_FPS:g} fps assumed: pictures have none",)
         yield Film(Pictures(video), fps or ASSUMED_FPS, tuple(video.shape[1:3]), notes=notes)
     elif isinstance(video, InputImpl.VideoFromFile):
-        with _path(video.get_stream_source()) as path, _read(path, video) as reader:
-            yield Film(reader, reader.fps, reader.image_size, reader.times)
+        source = video.get_stream_source()
+        with _path(source) as path, _read(path, video) as reader:
+            yield Film(reader, reader.fps, reader.image_size, reader.times, passing=isinstance(source, streams.BytesIO))
     else:
         parts = video.get_components()
         yield Film(Pictures(parts.images), float(parts.frame_rate), tuple(parts.images.shape[1:3]), audio=parts.audio)

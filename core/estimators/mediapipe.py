@@ -4,6 +4,8 @@ The legacy solution is used: mediapipe 0.10.14 has its network in the wheel, lat
 own, so that it belongs into an environment of its own (Python 3.11), with this package beside it. Code and weights are under the Apache licence 2.0.
 """
 
+from collections.abc import Hashable
+
 import torch
 from torch import Tensor
 
@@ -34,7 +36,13 @@ class MediaPipe:
         """
         self._options = {"min_detection_confidence": detection, "min_tracking_confidence": tracking}
         self._solution = _pose_solution()
-        self._pose = None
+        self._pose = self._memory = None
+        self.identity = ("MediaPipe", detection, tracking)
+
+    @property
+    def memory(self) -> Hashable | None:
+        """See `Estimator`: which session it is in, and after how many frames."""
+        return self._memory
 
     def batch(self, image_size: ImageSize) -> int:
         return 8  # it takes one at a time; more of them share the arithmetic that follows
@@ -55,6 +63,9 @@ class MediaPipe:
         """World landmarks (33, 3) metres, pixels (33, 2), which may lie outside the picture, and visibility (33) of a frame (H, W, 3) uint8; None: nobody."""
         if self._pose is None:
             self._pose = self._solution(static_image_mode=False, model_complexity=1, smooth_landmarks=False, **self._options)
+            self._memory = (object(), 0)
+        session, count = self._memory
+        self._memory = (session, count + 1)
         result = self._pose.process(frame.cpu().contiguous().numpy())
         if result.pose_landmarks is None or result.pose_world_landmarks is None:
             return None
@@ -67,7 +78,7 @@ class MediaPipe:
     def close(self) -> None:
         if self._pose is not None:
             self._pose.close()
-            self._pose = None
+            self._pose = self._memory = None
 
 
 def _pose_solution():

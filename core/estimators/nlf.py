@@ -5,7 +5,7 @@ each image: joints3d_nonparam and joints3d (P, 24, 3) and joint_uncertainties (P
 score, pose (P, 72) local rotation vectors, betas (P, 10), trans (P, 3) metres.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ def load_nlf(path: str | Path, *, device: torch.device | str = "cpu", bgr: bool 
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}: get it from {SOURCE}. {NOTICE}")
+    state = path.stat()
     try:
         module = torch.jit.load(str(path), map_location="cpu").eval()
     except (RuntimeError, ValueError, OSError) as error:
@@ -49,7 +50,7 @@ def load_nlf(path: str | Path, *, device: torch.device | str = "cpu", bgr: bool 
         raise ValueError(f"{path.name}: it cannot be read as TorchScript ({reason}): get it again from {SOURCE}{_meddling()}") from None
     if not hasattr(module, "detect_smpl_batched"):
         raise ValueError(f"{path.name}: it is TorchScript but not of NLF, it has no detect_smpl_batched: get it from {SOURCE}")
-    return NLF(module, name=f"NLF ({path.name})", device=device, bgr=bgr)
+    return NLF(module, name=f"NLF ({path.name})", file=(str(path.resolve()), state.st_mtime_ns, state.st_size), device=device, bgr=bgr)
 
 
 class NLF:
@@ -59,8 +60,20 @@ class NLF:
     reached by a joint in plain sight; without uncertainties it is the score.
     """
 
-    def __init__(self, module: torch.jit.ScriptModule, *, name: str = "NLF", device: torch.device | str = "cpu", bgr: bool = False):
+    memory = None  # each frame is on its own
+
+    def __init__(
+        self,
+        module: torch.jit.ScriptModule,
+        *,
+        name: str = "NLF",
+        file: Hashable = None,
+        device: torch.device | str = "cpu",
+        bgr: bool = False,
+    ):
+        """`file`: what tells the file of the module from others; None: the module is like no other."""
         self.name, self.bgr, self.device = name, bgr, torch.device(device)
+        self.identity = ("NLF", module if file is None else file, bgr, str(self.device))
         self._module, self._moved, self._warm = module, False, False
 
     def batch(self, image_size: ImageSize) -> int:

@@ -1,6 +1,7 @@
 """What an estimator finds in frames, and what an estimator is."""
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -106,6 +107,14 @@ class Estimator(Protocol):
     def name(self) -> str:
         """For reports."""
 
+    @property
+    def identity(self) -> Hashable:
+        """Equal only for estimators that find the same in the same frames."""
+
+    @property
+    def memory(self) -> Hashable | None:
+        """What it knows of the frames before: where it is equal, it goes on as it would have then. None: nothing, each frame is on its own."""
+
     def batch(self, image_size: ImageSize) -> int:
         """Frames of this size (H, W) that it takes at once, at least 1."""
 
@@ -113,4 +122,4 @@ class Estimator(Protocol):
         """The people in each of the frames (B, H, W, 3) uint8 RGB, seen by a camera (3, 3) in pixels."""
 
     def close(self) -> None:
-        """Let go of what it holds; it may be used again afterwards."""
+        """Let go of what it holds, its memory too; it may be used again afterwards."""

@@ -6,9 +6,12 @@ from comfy_api.latest import io, ui
 
 from ...core.estimators.extraction import EvenFrames, extract
 from ...core.estimators.report import describe
+from ...core.estimators.unfinished import Unfinished
 from ...core.geometry.cameras import MOTION_CAPTURE_FOV_DEG, focal_from_fov, intrinsics_matrix
 from .. import host, sockets
 from ..films import opened_film
+
+_UNFINISHED = Unfinished()  # of this run of the program
 
 
 class ExtractMotion(io.ComfyNode):
@@ -19,7 +22,7 @@ class ExtractMotion(io.ComfyNode):
             display_name="Extract Motion",
             category="motion4d/motion",
             description="Finds the people in every frame of a video, with the 3D joints of each. A video file is read frame by frame, however long it is; "
-            "frames without anybody, cuts and damaged ends are reported. Select Person makes a motion of one of them.",
+            "frames without anybody, cuts and damaged ends are reported. What an interrupted run has found is not lost: the same run again goes on from there. Select Person makes a motion of one of them.",
             search_aliases=["mocap", "motion capture", "pose from video", "nlf predict", "video to motion", "3d pose"],
             inputs=[
                 sockets.Estimator.Input("estimator", tooltip="Of Load Pose Estimator."),
@@ -66,7 +69,7 @@ class ExtractMotion(io.ComfyNode):
             bar = host.current().progress(len(even))
             people = extract(
                 even, estimator, fps=even.fps, image_size=film.image_size, intrinsics=camera, batch=batch or None, advance=bar.advance, cuts=find_shots,
-                late=even.late,
+                late=even.late, film=film.identity(), unfinished=_UNFINISHED,
             )  # fmt: skip
             audio, unheard = film.sound()
         people = replace(people, notes=(*people.notes, *film.notes, *even.notes, *unheard))

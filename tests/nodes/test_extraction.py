@@ -25,7 +25,7 @@ def estimator(host):
     return LoadPoseEstimator.execute("nlf_l_multi_0.3.2.torchscript", False)[0]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def film():
     """(24, 64, 96, 3) in 0..1: somebody who walks to the right, and is away in the last four frames."""
     film = torch.zeros(24, 64, 96, 3)
@@ -89,6 +89,70 @@ def test_pictures_without_a_rate_are_taken_for_thirty_a_second(estimator, film):
 def test_nobody_is_an_error_that_says_so(estimator):
     with pytest.raises(ValueError, match="sees nobody"):
         ExtractMotion.execute(estimator, torch.zeros(3, 32, 32, 3), **SETTINGS)
+
+
+class _Cancelled(Exception):
+    pass
+
+
+@pytest.fixture
+def cancel(host, monkeypatch):
+    """cancel(at): the next run is cancelled at this step."""
+
+    class Bar:
+        def __init__(self, at):
+            self._left = at
+
+        def advance(self, steps=1):
+            self._left -= 1
+            if self._left == 0:
+                raise _Cancelled
+
+    def cancelled(at, *arguments, **settings):
+        with monkeypatch.context() as patch, pytest.raises(_Cancelled):
+            patch.setattr(host, "progress", lambda total: Bar(at))
+            ExtractMotion.execute(*arguments, **settings)
+
+    return cancelled
+
+
+@pytest.mark.parametrize("kind", ["file", "bytes", "image"])
+def test_a_cancelled_run_goes_on_where_it_was_and_another_does_not(host, estimator, film, file, cancel, kind):
+    def video():
+        return {"file": str(file), "bytes": io.BytesIO(file.read_bytes())}[kind]
+
+    def source():
+        return film.clone() if kind == "image" else InputImpl.VideoFromFile(video())
+
+    settings = SETTINGS | {"fps": 12.0}
+    whole = ExtractMotion.execute(estimator, source(), **settings)[0]
+    cancel(9, estimator, source(), **settings)
+    other = ExtractMotion.execute(estimator, source(), **(settings | {"field_of_view": 40.0}))[3]
+    again = LoadPoseEstimator.execute("nlf_l_multi_0.3.2.torchscript", False)[0]  # the same, loaded anew
+    people, _, _, report = ExtractMotion.execute(again, source(), **settings).result
+    assert "continued at frame 10" in report and "continued" not in other
+    assert all(torch.equal(a.joints, b.joints) for a, b in zip(people.frames, whole.frames, strict=True))
+    assert "continued" not in ExtractMotion.execute(estimator, source(), **settings)[3]
+
+    cancel(9, estimator, source(), **settings)
+    bgr = LoadPoseEstimator.execute("nlf_l_multi_0.3.2.torchscript", True)[0]
+    assert "continued" not in ExtractMotion.execute(bgr, source(), **settings)[3]
+    if kind == "image":
+        film[23, 63, 95, 2] = 0.001
+    else:
+        write_video(film.flip(0), file, 12.0)
+    assert "continued" not in ExtractMotion.execute(estimator, source(), **settings)[3]
+
+
+def test_a_piece_of_a_video_is_not_taken_for_another_piece(estimator, file, cancel):
+    def piece(start):
+        video = InputImpl.VideoFromFile(str(file))
+        video.get_active_trim_window = lambda: (start, 1.0)
+        return video
+
+    cancel(5, estimator, piece(0.0), **SETTINGS)
+    assert "continued" not in ExtractMotion.execute(estimator, piece(0.5), **SETTINGS)[3]
+    assert "continued at frame 6" in ExtractMotion.execute(estimator, piece(0.0), **SETTINGS)[3]
 
 
 def test_estimators_are_loaded_by_name(host, estimator):

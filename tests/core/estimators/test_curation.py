@@ -80,7 +80,8 @@ def test_scorers_judge_and_without_them_it_says_not_scored():
 class _Everybody:
     """One person in every frame."""
 
-    name = "everybody"
+    name = identity = "everybody"
+    memory = None
 
     def batch(self, image_size):
         return 8

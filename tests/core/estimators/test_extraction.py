@@ -11,7 +11,8 @@ SIZE = (8, 12)
 class Blobs:
     """One person for each frame whose first pixel is red, standing at a depth of as many centimetres as its green; says how it was used."""
 
-    name = "blobs"
+    name = identity = "blobs"
+    memory = None
 
     def __init__(self, batch=3):
         self.sizes, self.closed, self._batch = [], 0, batch
