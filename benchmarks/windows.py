@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{views} views x {frames} frames x {CHANNELS} x {size} x {size} latents, {latents / 1e6:.0f} MB, on the CPU")
     plan = plan_grid(views, frames)
     own, layer = machinery_seconds(plan, size, options.repeat), layer_seconds(plan, size, options.width, options.heads)
-    print(f"  windows {own:.3f} s a step, a layer of {options.width} channels over the same windows {layer:.2f} s: {own / layer:.1%} of it")
+    print(f"  windows {own:.3f} s a step, a layer of {options.width} channels over the same windows {layer:.2f} s: {own / layer:.2%} of it")
     peak = in_new_process(peak_bytes, views, frames, size)
     print(
         "  peak memory not measured on Windows"

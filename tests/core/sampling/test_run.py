@@ -9,6 +9,7 @@ from motion4d.core.sampling import run
 from motion4d.core.sampling.guidance import Guidance
 from motion4d.core.sampling.loop import sample
 from motion4d.core.sampling.noise import starting_noise, step_generator
+from motion4d.core.sampling.progressive import Balance, plan_grid
 from motion4d.core.sampling.recipes import RECIPES
 from motion4d.core.sampling.run import progress_of, run_recipe
 from motion4d.core.sampling.windows import plan_windows
@@ -92,6 +93,42 @@ def test_windows_of_a_model_that_sees_each_frame_alone_are_the_whole():
 
 
 @pytest.mark.parametrize("name", SHORT)
+def test_a_grid_of_views_is_sampled_in_passes_that_take_turns(name):
+    grid, calls = starting_noise((7, 3, 9, 4, 4), 0), []
+    plan = plan_grid(7, 9, view_window=4, frame_window=5, frame_overlap=2, balance=Balance("alternate"))
+
+    def alone(latents, timestep, branch, window):
+        calls.append((float(timestep), window))
+        return torch.sin(2 * latents) + SHIFTS[branch]
+
+    found = run_recipe(SHORT[name], grid, alone, guidance=Guidance(3.0), generator=step_generator(1), windows=plan)
+    passes = [{window.along for at, window in calls if at == step} for step in dict.fromkeys(at for at, _ in calls)]
+    assert passes == [{"time"}, {"views"}, {"time"}, {"views"}, {"time"}]
+    assert len({id(window) for _, window in calls}) == len(plan.pieces(0)) + len(plan.pieces(1))
+    whole = run_recipe(SHORT[name], grid, alone, guidance=Guidance(3.0), generator=step_generator(1))
+    assert torch.allclose(found, whole, atol=1e-4)
+
+
+def test_a_ramp_follows_the_progress_of_the_recipe():
+    grid, shares = starting_noise((7, 3, 9, 4, 4), 0), []
+    plan = plan_grid(7, 9, view_window=4, frame_window=5, frame_overlap=2, balance=Balance("ramp", 0.0, 1.0))
+    told = {"time": 1.0, "views": 0.0}
+    # The prediction is the share of the pass over time, wherever it is looked at.
+    run_recipe(
+        SHORT["7B DDIM"],
+        grid,
+        lambda z, t, b, w: torch.full_like(z, told[w.along]),
+        windows=plan,
+        on_step=lambda done, latents: shares.append(latents),
+    )
+    expected = [progress_of(timestep, SHORT["7B DDIM"]) for timestep in SHORT["7B DDIM"].scheduler().timesteps]
+    scheduler, latents = SHORT["7B DDIM"].scheduler(), grid
+    for number, (share, timestep) in enumerate(zip(expected, scheduler.timesteps, strict=True)):
+        latents = scheduler.step(torch.full_like(latents, share), timestep, latents, return_dict=False)[0]
+        assert torch.allclose(shares[number], latents, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SHORT)
 def test_pinned_frames_end_as_they_are_and_move_the_others(name):
     pinned = starting_noise((3, 2, 4, 4), 9)
     result = run_recipe(SHORT[name], NOISE, bent, generator=step_generator(1), pinned=pinned)
@@ -168,6 +205,8 @@ def test_a_guidance_interval_leaves_out_calls_and_the_whole_one_is_exact(name):
     [
         ({"noise": torch.zeros(3, 7, 4, 4)}, "noise has shape"),
         ({"windows": plan_windows(8, 4, 1)}, "cover 8 latent frames, the latents have 7"),
+        ({"windows": plan_grid(3, 7)}, "cover 3 views, the latents have 2"),
+        ({"windows": plan_grid(2, 8)}, "cover 8 latent frames, the latents have 7"),
         ({"pinned": torch.zeros(3, 8, 4, 4)}, "8 latent frames are pinned of 7"),
         ({"pinned": torch.zeros(4, 2, 4, 4)}, "pinned has shape"),
         ({"pinned": torch.zeros(3, 2, 4, 5)}, "pinned has shape"),
