@@ -108,7 +108,8 @@ def test_a_rig_needs_views_size_and_focal_length():
 def test_maps_and_tokens_check_their_shapes():
     maps = {"depth": torch.zeros(1, 2, 4, 5), "normal": torch.zeros(1, 2, 4, 5, 3), "mask": torch.zeros(1, 2, 4, 5, dtype=torch.bool)}
     BoneMaps(**maps)
-    for wrong in ({"mask": torch.zeros(1, 2, 4, 5)}, {"normal": torch.zeros(1, 2, 4, 5)}):
+    assert BoneMaps(**maps, ids=torch.zeros(1, 2, 4, 5, dtype=torch.int16), parts=(("a",), ("b", "c"))).people == 2
+    for wrong in ({"mask": torch.zeros(1, 2, 4, 5)}, {"normal": torch.zeros(1, 2, 4, 5)}, {"ids": torch.zeros(1, 2, 4, 5)}):
         with pytest.raises(ValueError):
             BoneMaps(**(maps | wrong))
     tokens = {"tokens": torch.zeros(48, 8), "frames": 8, "joints": 24, "spec": "4dmot", "commit_loss": 0.0}
