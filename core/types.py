@@ -451,6 +451,8 @@ class Animation:
 
     rotations: (T, J, 3, 3) local. On a Skeleton: relative to the rest pose (identity = rest). On a Rig: in the rig's own local frames.
     translation: (T, 3) metres, position of the first root joint. residual: (T, J) metres between the joints asked for and those reached, or None.
+    placed: (P) joints, other than the first root, that stand at `places` (T, P, 3) metres in the world instead of where their parent carries them: further
+    roots that move by themselves, hips that bob above a root on the floor. Roots that are not among them keep their rest distance from the first.
     """
 
     rotations: Tensor
@@ -458,18 +460,26 @@ class Animation:
     fps: float
     rig: Rig | Skeleton
     residual: Tensor | None = None
+    placed: tuple[int, ...] = ()
+    places: Tensor | None = None
 
     def __post_init__(self):
+        object.__setattr__(self, "placed", tuple(self.placed))
         sizes = check_shapes(
-            "Animation", rotations=(self.rotations, "T J 3 3"), translation=(self.translation, "T 3"), residual=(self.residual, "T J")
-        )
+            "Animation", rotations=(self.rotations, "T J 3 3"), translation=(self.translation, "T 3"), residual=(self.residual, "T J"),
+            places=(self.places, "T P 3"),
+        )  # fmt: skip
         if sizes["T"] == 0:
             raise ValueError("Animation: it has no frames; expected at least 1")
         if sizes["J"] != len(self.skeleton.names):
             raise ValueError(f"Animation: {sizes['J']} joints, but its skeleton has {len(self.skeleton.names)}")
         if self.skeleton.rest is None:
             raise ValueError("Animation: its skeleton has no rest positions")
-        _check_finite("Animation", rotations=self.rotations, translation=self.translation)
+        if sizes.get("P", 0) != len(self.placed):
+            raise ValueError(f"Animation: {len(self.placed)} joints are placed, but there are places for {sizes.get('P', 0)}")
+        if len(set(self.placed)) != len(self.placed) or not all(0 < joint < sizes["J"] for joint in self.placed):
+            raise ValueError(f"Animation: placed is {self.placed}, expected different joints from 1 to {sizes['J'] - 1}")
+        _check_finite("Animation", rotations=self.rotations, translation=self.translation, places=self.places)
         _check_fps("Animation", self.fps)
 
     @property

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry.kinematics import joint_positions, root_positions, world_rotations
+from ..geometry.kinematics import joint_positions, root_tracks, world_rotations
 from ..geometry.rotations import matrix_to_euler, rotvec_to_matrix
 from ..skeletons import STANDARD, mirror_pairs
 from ..types import Animation, Frame, Motion, Rig, Skeleton
@@ -159,12 +159,14 @@ def save_bvh(animation: Animation, path: Path) -> None:
     if isinstance(animation.rig, Rig):
         raise ValueError(f"{path}: the animation moves a rig, BVH holds plain skeletons: save it as GLB")
     animation, skeleton = animation.cpu(), animation.skeleton
+    if carried := [skeleton.names[joint] for joint in animation.placed if joint not in skeleton.roots]:
+        raise ValueError(f"{path}: joint '{carried[0]}' moves away from its parent, which BVH is written without here: save it as GLB")
     broken = [name for name in skeleton.names if not name.split() or set(name) & set("{}")]
     if broken:
         raise ValueError(f"{path}: BVH cannot hold a joint called '{broken[0]}': give it a name without braces")
     angles = torch.rad2deg(matrix_to_euler(animation.rotations.double(), _WRITTEN_ORDER)).numpy()
     angles = np.unwrap(angles, period=360.0, axis=0)
-    roots = root_positions(animation.translation.double(), skeleton.rest.double(), skeleton.roots)
+    roots = root_tracks(animation)
     order, columns = _depth_first(skeleton), []
     for joint in order:
         if joint in roots:

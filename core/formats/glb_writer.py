@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry.kinematics import rest_pose, root_positions
+from ..geometry.kinematics import placed_tracks, rest_pose, root_tracks
 from ..geometry.rotations import nearest_rotation
 from ..types import Animation, Rig, Skeleton
 from .atomic import replacing
@@ -31,7 +31,7 @@ def animated_glb(animation: Animation) -> bytes:
 
     On a Skeleton: a stick figure skinned to its joints, Y up, in metres. On a Rig: the character as it was read, its binary chunk unchanged and
     followed by one more animation; nodes between the joints keep their rest pose, and joints that had a matrix get translation, rotation and
-    scale. Keys are linear: a rotation for every joint, a translation for the roots.
+    scale. Keys are linear: a rotation for every joint, a translation for the roots and the placed joints.
 
     Raises:
         ValueError: the rig has a joint below a mirrored or unevenly scaled node, which turns would shear, or the file would exceed 4 GiB.
@@ -61,7 +61,7 @@ def figure_builder(animation: Animation, skeleton: Skeleton) -> GlbBuilder:
     )
     _add_figure(builder, skeleton)
     rotations = {joint: animation.rotations[:, joint].double() for joint in range(joints)}
-    builder.animate(rotations, root_positions(animation.translation.double(), rest, skeleton.roots), animation.fps)
+    builder.animate(rotations, root_tracks(animation) | placed_tracks(animation), animation.fps)
     return builder
 
 
@@ -98,7 +98,7 @@ def _animate_rig(animation: Animation, rig: Rig) -> bytes:
     for joint, node in above.items():
         _check_space(rig, joint, worlds[node][:3, :3])
     builder = GlbBuilder({**document, "nodes": list(document["nodes"])}, rig.binary)
-    position, world = (part.double() for part in rest_pose(rig))
+    _, world = rest_pose(rig, torch.float64)
     rotations = {}
     for joint, (node, parent) in enumerate(zip(rig.joint_nodes, rig.skeleton.parents, strict=True)):
         translation, rotation, scale = _decompose(document, node)
@@ -110,9 +110,15 @@ def _animate_rig(animation: Animation, rig: Rig) -> bytes:
             own = {"translation": translation.tolist(), "rotation": matrix_to_quat_xyzw(rotation).tolist(), "scale": scale.tolist()}
             builder.document["nodes"][node] = {key: value for key, value in document["nodes"][node].items() if key != "matrix"} | own
     translations = {}
-    for joint, track in root_positions(animation.translation.double(), position, rig.skeleton.roots).items():
+    for joint, track in root_tracks(animation).items():
         inverse = torch.from_numpy(np.linalg.inv(worlds[above[joint]]))
         translations[rig.joint_nodes[joint]] = track @ inverse[:3, :3].mT + inverse[:3, 3]
+    for joint, track in placed_tracks(animation).items():
+        parent = rig.skeleton.parents[joint]
+        carrier = rig.rest[parent].double()
+        own = track @ (torch.linalg.inv(carrier[:3, :3]) @ world[parent]).mT  # in the space of the parent joint's node, with its scale
+        inverse = torch.linalg.inv(torch.linalg.inv(carrier) @ torch.from_numpy(worlds[above[joint]]))
+        translations[rig.joint_nodes[joint]] = own @ inverse[:3, :3].mT + inverse[:3, 3]
     builder.animate(rotations, translations, animation.fps)
     return builder.pack()
 

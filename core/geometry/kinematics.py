@@ -1,5 +1,6 @@
 """Forward kinematics of a joint tree, batched by tree level."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -18,13 +19,15 @@ def tree_levels(parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(joint for joint, level in enumerate(depth) if level == wanted) for wanted in range(max(depth) + 1))
 
 
-def rest_pose(rig: Rig | Skeleton) -> tuple[Tensor, Tensor]:
-    """Rest positions (J, 3) and world rotations (J, 3, 3); a plain skeleton rests with all axes along the world's."""
+def rest_pose(rig: Rig | Skeleton, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+    """Rest positions (J, 3) and world rotations (J, 3, 3), in `dtype` where it is given; a plain skeleton rests with all axes along the world's."""
     if isinstance(rig, Rig):
-        return rig.rest[:, :3, 3], nearest_rotation(rig.rest[:, :3, :3])
+        rest = rig.rest.to(dtype or rig.rest.dtype)
+        return rest[:, :3, 3], nearest_rotation(rest[:, :3, :3])
     if rig.rest is None:
         raise ValueError("the skeleton has no rest positions: use SMPL24 or SMPLX55, or give it some")
-    return rig.rest, torch.eye(3, dtype=rig.rest.dtype).expand(len(rig.names), 3, 3)
+    rest = rig.rest.to(dtype or rig.rest.dtype)
+    return rest, torch.eye(3, dtype=rest.dtype, device=rest.device).expand(len(rig.names), 3, 3)
 
 
 def world_rotations(rotations: Tensor, parents: tuple[int, ...]) -> Tensor:
@@ -42,34 +45,66 @@ def root_positions(translation: Tensor, rest: Tensor, roots: tuple[int, ...]) ->
     return {root: translation + (rest[root] - rest[roots[0]]) for root in roots}
 
 
-def joint_positions(world: Tensor, translation: Tensor, rest: Tensor, rest_world: Tensor, parents: tuple[int, ...]) -> Tensor:
+def joint_positions(
+    world: Tensor, translation: Tensor, rest: Tensor, rest_world: Tensor, parents: tuple[int, ...], *,
+    placed: tuple[int, ...] = (), places: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """Positions (T, J, 3) of joints whose world rotations are known.
 
     Args:
         world: (T, J, 3, 3) world rotations.
         translation: (T, 3) position of the first root; see `root_positions`.
         rest: (J, 3) rest positions. rest_world: (J, 3, 3) rest world rotations.
+        placed: (P) joints that stand at `places` (T, P, 3), wherever their parent is; see `Animation`.
     """
     positions = torch.empty(*world.shape[:2], 3, dtype=world.dtype, device=world.device)
     rest, rest_world = rest.to(world), rest_world.to(world)
+    own = {joint: places[:, row].to(world) for row, joint in enumerate(placed)}
     roots, *levels = tree_levels(parents)
     for root, track in root_positions(translation, rest, roots).items():
-        positions[:, root] = track
+        positions[:, root] = own.get(root, track)
     for level in levels:
         joints, above = list(level), [parents[joint] for joint in level]
         offsets = rest_world[above].mT @ (rest[joints] - rest[above])[..., None]
         positions[:, joints] = positions[:, above] + (world[:, above] @ offsets)[..., 0]
+        for joint in own.keys() & set(level):
+            positions[:, joint] = own[joint]
     return positions
 
 
 def forward(animation: Animation) -> Motion:
-    """Joints of an animated skeleton or rig as a world-space Motion that keeps the rotations and translation."""
-    rest, rest_world = rest_pose(animation.rig)
+    """Joints of an animated skeleton or rig as a world-space Motion that keeps the rotations and translation.
+
+    On a rig, or where joints are placed, the motion has joints only: its rotations would not lead to them.
+    """
+    rest, rest_world = rest_pose(animation.rig, animation.rotations.dtype)
     parents = animation.skeleton.parents
     world = world_rotations(animation.rotations, parents)
-    joints = joint_positions(world, animation.translation.to(world), rest, rest_world, parents)
-    local = animation.rotations if isinstance(animation.rig, Skeleton) else None
+    joints = joint_positions(
+        world, animation.translation.to(world), rest, rest_world, parents, placed=animation.placed, places=animation.places
+    )
+    local = animation.rotations if isinstance(animation.rig, Skeleton) and not animation.placed else None
     return Motion(
         joints=joints, confidence=torch.ones_like(joints[..., 0]), skeleton=animation.skeleton, fps=animation.fps, frame=Frame.WORLD,
         rotations=local, translation=animation.translation if local is not None else None,
     )  # fmt: skip
+
+
+def root_tracks(animation: Animation) -> dict[int, Tensor]:
+    """(T, 3) float64 world positions of each root joint."""
+    skeleton = animation.skeleton
+    tracks = root_positions(animation.translation.double(), rest_pose(animation.rig, torch.float64)[0], skeleton.roots)
+    own = {joint: animation.places[:, row].double() for row, joint in enumerate(animation.placed)}
+    return {root: own.get(root, track) for root, track in tracks.items()}
+
+
+def placed_tracks(animation: Animation) -> dict[int, Tensor]:
+    """(T, 3) float64 positions of the placed joints that are no roots, seen from their parent joint: in its axes, from where it stands."""
+    parents = animation.skeleton.parents
+    below = [joint for joint in animation.placed if parents[joint] >= 0]
+    if not below:
+        return {}
+    joints = forward(replace(animation, rotations=animation.rotations.double())).joints
+    world = world_rotations(animation.rotations.double(), parents)
+    away = {joint: (joints[:, joint] - joints[:, parents[joint]])[:, None] for joint in below}
+    return {joint: (track @ world[:, parents[joint]])[:, 0] for joint, track in away.items()}
