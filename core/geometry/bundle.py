@@ -1,0 +1,320 @@
+"""Joints of a whole clip that fit all pictures, keep the lengths of bones and move without jolts: Levenberg-Marquardt on robust weights.
+
+Every step is solved by conjugate gradients, preconditioned with the exact factor of each frame (block Jacobi over frames; a frame's block is a tree). Lengths
+of bones are unknowns of their own where they are estimated. Unit of length inside: the size of the body, so that the scale of the world plays no part.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .joint_trees import TreeFactor, TreeOrder, apply, outer
+from .ray_pairs import Views
+
+LENGTH_WEIGHT = 100.0  # 1 % of a bone weighs as much as the noise of one keypoint
+ACCELERATION = 100 / 16**2  # 1 over body sizes per second squared that weigh as much
+REACH = 3.0  # times the noise, where a keypoint starts to count as an outlier
+_ANCHOR = 10.0  # a filled joint is held where it was filled in to a tenth of the body
+_TRACE = 0.02
+_BEHIND = 1e4  # what a keypoint costs whose point is behind the camera, as a gross outlier
+_SHORTEST = 1e-4  # of the body; a shorter bone has no direction
+_STEPS, _PCG_STEPS = 30, 60
+_ENOUGH = 1e-4  # relative decrease of the cost that ends it
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Problem:
+    """What to fit, rows of joints in the order of `tree`, frames last.
+
+    projections: (V, 1 or T, 3, 4). pixels: (V, J, 2, T). trust: (V, J, T) confidence over the square of the noise in pixels, 0 where missing.
+    noise_px. lengths: (J) of known bones, or None. boned: (J) joints with a bone to the parent that keeps its length. tied: (J) with a bone of length 0.
+    acceleration: weight of the second difference. anchors: (J, 3, T). anchored: (J, T) bool. redescending: (J, T) where outliers are let go.
+    """
+
+    tree: TreeOrder
+    projections: Tensor
+    pixels: Tensor
+    trust: Tensor
+    noise_px: float
+    lengths: Tensor | None
+    boned: Tensor
+    tied: Tensor
+    acceleration: float
+    anchors: Tensor
+    anchored: Tensor
+    redescending: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Points (J, 3, T) and lengths of bones (J)."""
+
+    points: Tensor
+    lengths: Tensor
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class System:
+    """The normal equations at a state: `blocks` (J, 3, 3, T) of single joints, `pulls` (J, 3, T) of bones along them and `ties` (J) of bones of length 0,
+    `lengthening` (J, T) of the bones' own lengths, `jolts` (J, T - 2) of second differences; right-hand sides for points and lengths."""
+
+    tree: TreeOrder
+    blocks: Tensor
+    pulls: Tensor
+    ties: Tensor
+    lengthening: Tensor
+    jolts: Tensor
+    right: State
+
+    def multiply(self, given: State) -> State:
+        """The matrix on a direction."""
+        out = apply(self.blocks, given.points)
+        stretch = _bone_vectors(self.tree, given.points)
+        along = (self.pulls * stretch).sum(1) - self.lengthening * given.lengths[:, None]
+        bone = self.pulls * along[:, None] + self.ties[:, None, None] * stretch
+        out += bone
+        self.tree.add_all_to_parents(out, bone, factor=-1)
+        if self.jolts.shape[-1]:
+            add_jolt(out, self.jolts[:, None] * second_difference(given.points))
+        return State(out, -(self.lengthening * along).sum(-1))
+
+    @property
+    def bones(self) -> Tensor:
+        """(J, 3, 3, T) what ties a joint to its parent."""
+        eye = torch.eye(3).to(self.blocks)[None, :, :, None]
+        return outer(self.pulls, self.pulls) + self.ties[:, None, None, None] * eye
+
+    def factor(self, damping: float) -> Callable[[State], State]:
+        """The exact solution frame by frame, of the damped system without what ties frames to each other and to the lengths."""
+        blocks, bones = self.diagonal_blocks(), self.bones
+        scale = blocks.diagonal(dim1=1, dim2=2).mean(-1)
+        blocks = blocks + (damping * scale + 1e-9 * scale.mean())[:, None, None] * torch.eye(3).to(blocks)[None, :, :, None]
+        tree = TreeFactor.of(self.tree, blocks, bones)
+        lengths = (1 + damping) * (self.lengthening**2).sum(-1)
+        lengths = torch.where(lengths > 0, lengths, torch.inf)
+        return lambda right: State(tree.solve(right.points), right.lengths / lengths)
+
+    def diagonal_blocks(self) -> Tensor:
+        """(J, 3, 3, T) the blocks of single joints, with what bones and second differences add to them."""
+        bones = self.bones
+        blocks = self.blocks + bones
+        self.tree.add_all_to_parents(blocks, bones)
+        if self.jolts.shape[-1]:
+            extra = torch.zeros(len(blocks), blocks.shape[-1]).to(blocks)
+            extra[:, 2:] += self.jolts
+            extra[:, 1:-1] += 4 * self.jolts
+            extra[:, :-2] += self.jolts
+            blocks = blocks + extra[:, None, None] * torch.eye(3).to(blocks)[None, :, :, None]
+        return blocks
+
+
+def second_difference(points: Tensor) -> Tensor:
+    """(..., T - 2) of (..., T)."""
+    return points[..., 2:] - 2 * points[..., 1:-1] + points[..., :-2]
+
+
+def add_jolt(out: Tensor, jolt: Tensor) -> None:
+    """Add the transpose of `second_difference` of (..., T - 2) to (..., T)."""
+    out[..., 2:] += jolt
+    out[..., 1:-1] -= 2 * jolt
+    out[..., :-2] += jolt
+
+
+def _bone_vectors(tree: TreeOrder, points: Tensor) -> Tensor:
+    """(J, 3, T) from the parent of each joint to the joint, 0 for roots."""
+    bones = torch.zeros_like(points)
+    bones[tree.below] = points[tree.below] - points[tree.bone_above]
+    return bones
+
+
+@dataclass(frozen=True, eq=False)
+class _Sight:
+    """One view of points: turn (3, 3, 1 or T) of its projection, depth (J, T), residual (J, 2, T) in pixels, square (J, T) in units of the noise; trust (J, T),
+    0 where the keypoint is missing or the point behind the camera."""
+
+    turn: Tensor
+    depth: Tensor
+    residual: Tensor
+    square: Tensor
+    trust: Tensor
+
+
+def _sight(problem: Problem, points: Tensor, view: int) -> _Sight:
+    matrix = problem.projections[view].movedim(0, -1)  # (3, 4, 1 or T)
+    if matrix.shape[-1] == 1:
+        homogeneous = matrix[:, :3, 0] @ points + matrix[:, 3]
+    else:
+        homogeneous = apply(matrix[None, :, :3], points) + matrix[:, 3]
+    depth = homogeneous[:, 2]
+    trust = torch.where(depth > 1e-6, problem.trust[view], 0.0)
+    depth = torch.where(trust > 0, depth, 1.0)
+    residual = (homogeneous[:, :2] / depth[:, None] - problem.pixels[view]) * (trust > 0)[:, None]
+    square = (residual[:, 0] ** 2 + residual[:, 1] ** 2) / problem.noise_px**2
+    return _Sight(matrix[:, :3], depth, residual, square, trust)
+
+
+def robust(squares: Tensor, redescending: Tensor, reach: float = REACH) -> tuple[Tensor, Tensor]:
+    """(cost, weight) of squared errors: Huber; where redescending Geman-McClure with a trace of Huber, which holds a joint that no keypoint agrees with."""
+    away = squares.sqrt().clamp(min=1e-12)
+    linear = away > reach
+    cost, weight = torch.where(linear, 2 * reach * away - reach**2, squares), torch.where(linear, reach / away, 1.0)
+    if not redescending.any():
+        return cost, weight
+    share = reach**2 / (reach**2 + squares)
+    released = squares * share + _TRACE * cost, share**2 + _TRACE * weight
+    return torch.where(redescending, released[0], cost), torch.where(redescending, released[1], weight)
+
+
+def _strain(problem: Problem, state: State) -> tuple[Tensor, Tensor, Tensor]:
+    """Bone vectors (J, 3, T), their lengths (J, T) and relative errors of length (J, T), 0 without a bone."""
+    bones = _bone_vectors(problem.tree, state.points)
+    length = bones.norm(dim=1).clamp(min=1e-9)
+    return bones, length, torch.where(problem.boned[:, None], length / _wanted(problem, state) - 1, 0.0)
+
+
+def _wanted(problem: Problem, state: State) -> Tensor:
+    return torch.where(problem.boned, state.lengths, 1.0)[:, None]
+
+
+def cost(problem: Problem, state: State) -> float:
+    """The objective."""
+    total = torch.zeros(()).to(state.points)
+    for view in range(len(problem.pixels)):
+        sight = _sight(problem, state.points, view)
+        total = total + (sight.trust * robust(sight.square, problem.redescending)[0]).sum()
+        total = total + _BEHIND * (problem.trust[view] - sight.trust).sum()
+    bones, _, strain = _strain(problem, state)
+    jolts = problem.acceleration * second_difference(state.points).norm(dim=1)
+    away = (state.points - problem.anchors).square().sum(1)[problem.anchored].sum()
+    lengths = (strain**2).sum() + (bones**2).sum((1, 2))[problem.tied].sum()
+    smooth = torch.where(jolts > 1, 2 * jolts - 1, jolts**2).sum()
+    return float(total * problem.noise_px**2 + LENGTH_WEIGHT**2 * lengths + smooth + _ANCHOR**2 * away)
+
+
+def _pictures(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Blocks (J, 3, 3, T) and right-hand side (J, 3, T) of the keypoints."""
+    blocks, right = torch.zeros(len(points), 3, *points.shape[1:]).to(points), torch.zeros_like(points)
+    for view in range(len(problem.pixels)):
+        sight = _sight(problem, points, view)
+        weight = (sight.trust * robust(sight.square, problem.redescending)[1]) / sight.depth**2  # of slopes times depth
+        for axis in (0, 1):
+            pixel = sight.residual[:, axis] + problem.pixels[view][:, axis]
+            slope = sight.turn[axis] - pixel[:, None] * sight.turn[2]  # (J, 3, T)
+            weighted = weight[:, None] * slope
+            blocks.addcmul_(weighted[:, :, None], slope[:, None])
+            right.addcmul_(weighted, (sight.residual[:, axis] * sight.depth)[:, None], value=-1)
+    return blocks, right
+
+
+def linearise(problem: Problem, state: State) -> System:
+    """The normal equations at a state, robust weights frozen."""
+    points, tree = state.points, problem.tree
+    blocks, right = _pictures(problem, points)
+    anchor = _ANCHOR**2 * problem.anchored[:, None]
+    blocks.diagonal(dim1=1, dim2=2).add_(anchor.mT)
+    right -= anchor * (points - problem.anchors)
+
+    bones, length, strain = _strain(problem, state)
+    wanted = _wanted(problem, state)
+    pulls = torch.where(problem.boned[:, None, None], LENGTH_WEIGHT * bones / (length * wanted)[:, None], 0.0)
+    ties = torch.where(problem.tied, LENGTH_WEIGHT**2, 0.0).to(points)
+    force = -LENGTH_WEIGHT * strain[:, None] * pulls - ties[:, None, None] * bones
+    right += force
+    tree.add_all_to_parents(right, force, factor=-1)
+    free = problem.boned[:, None] & (problem.lengths is None)
+    lengthening = torch.where(free, LENGTH_WEIGHT * length / wanted**2, 0.0)
+    lengths = (lengthening * LENGTH_WEIGHT * strain).sum(-1)
+
+    jolt = second_difference(points)
+    jolts = problem.acceleration**2 / (problem.acceleration * jolt.norm(dim=1)).clamp(min=1)
+    if jolts.shape[-1]:
+        add_jolt(right, -jolts[:, None] * jolt)
+    return System(tree=tree, blocks=blocks, pulls=pulls, ties=ties, lengthening=lengthening, jolts=jolts, right=State(right, lengths))
+
+
+def conjugate_gradients(system: System, damping: float, tolerance: float, steps: int = _PCG_STEPS) -> State:
+    """A step that solves the damped system up to `tolerance` of the preconditioned right-hand side."""
+    solve = system.factor(damping)
+    diagonal = damping * system.diagonal_blocks().diagonal(dim1=1, dim2=2).mean(-1)[:, None]
+    stiff = damping * (system.lengthening**2).sum(-1)
+
+    def inner(a: State, b: State) -> Tensor:
+        return (a.points * b.points).sum() + (a.lengths * b.lengths).sum()
+
+    rest = system.right
+    answer = State(torch.zeros_like(rest.points), torch.zeros_like(rest.lengths))
+    ready = solve(rest)
+    direction, square = ready, inner(rest, ready)
+    goal = tolerance**2 * square
+    for _ in range(steps):
+        if not square > goal:
+            break
+        image = system.multiply(direction)
+        image = State(image.points + diagonal * direction.points, image.lengths + stiff * direction.lengths)
+        stride = square / inner(direction, image)
+        answer = State(answer.points + stride * direction.points, answer.lengths + stride * direction.lengths)
+        rest = State(rest.points - stride * image.points, rest.lengths - stride * image.lengths)
+        ready = solve(rest)
+        previous, square = square, inner(rest, ready)
+        turn = square / previous
+        direction = State(ready.points + turn * direction.points, ready.lengths + turn * direction.lengths)
+    return answer
+
+
+def minimise(problem: Problem, state: State, *, steps: int = _STEPS, enough: float = _ENOUGH, tolerance: float = 0.03) -> State:
+    """The state of least cost near `state`; a step that does not lower the cost is damped and taken again."""
+    damping, current = 1e-4, cost(problem, state)
+    for _ in range(steps):
+        system = linearise(problem, state)
+        while True:
+            step = conjugate_gradients(system, damping, tolerance)
+            lengths = state.lengths + step.lengths.clamp(min=-0.5 * state.lengths)
+            trial = State(state.points + step.points, lengths)
+            found = cost(problem, trial)
+            if found <= current:
+                break
+            damping *= 10
+            if damping > 1e8:
+                return state
+        gain, current = current - found, found
+        state, damping = trial, max(damping / 10, 1e-7)
+        if gain <= enough * current or not math.isfinite(current):
+            break
+    return state
+
+
+def let_go_of_outliers(problem: Problem, state: State, *, most: float = 0.05) -> tuple[Problem, State]:
+    """Go on from a robust optimum with outliers counting for nothing; joints that this would move by more than `most` of the body keep all their keypoints."""
+    everywhere = replace(problem, redescending=torch.ones_like(problem.redescending))
+    moved = minimise(everywhere, state)
+    steady = (moved.points - state.points).norm(dim=1) <= most
+    if steady.all():
+        return everywhere, moved
+    partly = replace(problem, redescending=steady)
+    return partly, minimise(partly, state)
+
+
+def rigid_bones(lengths: Tensor, boned: Tensor) -> tuple[Tensor, Tensor]:
+    """Which bones (J) keep a length, and which have none: a bone without a length has no direction to keep it along."""
+    none = boned & (lengths < _SHORTEST)
+    return boned & ~none, none
+
+
+def uncertainty(problem: Problem, state: State) -> Tensor:
+    """(J, T) standard deviation of a point, all other frames being as they are."""
+    system = linearise(problem, state)
+    blocks = system.diagonal_blocks()
+    floor = 1e-9 * blocks.diagonal(dim1=1, dim2=2).mean()
+    blocks = blocks + floor * torch.eye(3).to(blocks)[None, :, :, None]
+    covariance = TreeFactor.of(problem.tree, blocks, system.bones).covariance()
+    return covariance.diagonal(dim1=1, dim2=2).sum(-1).clamp(min=0).sqrt()
+
+
+def views_to_rows(views: Views, tree: TreeOrder, noise_px: float) -> tuple[Tensor, Tensor]:
+    """Pixels (V, J, 2, T) and trust (V, J, T) of keypoints (V, T, J)."""
+    pixels = views.pixels[:, :, tree.order].permute(0, 2, 3, 1).contiguous()
+    trust = views.confidence[:, :, tree.order].mT / noise_px**2
+    return pixels, trust.contiguous()
