@@ -92,6 +92,12 @@ class Skeleton:
             below[parent].append(child)
         return tuple(map(tuple, below))
 
+    @property
+    def leaves(self) -> tuple[int, ...]:
+        """Joints that no joint hangs on: nothing shows how they are turned."""
+        carrying = set(self.parents)
+        return tuple(joint for joint in range(len(self.names)) if joint not in carrying)
+
     def index(self, name: str) -> int:
         """Index of the joint called `name`; ValueError lists the names if there is none."""
         if name not in self.names:
@@ -387,6 +393,50 @@ class BoneMaps:
         return max(1, len(self.parts))
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PoseMaps:
+    """Joints drawn as coloured discs over grey bones, seen by V cameras.
+
+    images: (V, T, H, W, 3) in 0..1. palette: (J, 3) uint8, the colour of each joint. keypoints: where the joints were drawn, or were read, or None.
+    radius, bone_width: pixels. detail: crowded joints drawn a second time, larger, or None; the maps themselves leave these out.
+    """
+
+    images: Tensor
+    palette: Tensor
+    keypoints: Keypoints | None = None
+    radius: float = 5.0
+    bone_width: float = 5.0
+    detail: "DetailMaps | None" = None
+
+    def __post_init__(self):
+        check_shapes("PoseMaps", images=(self.images, "V T H W 3"), palette=(self.palette, "J 3"))
+        if self.palette.dtype != torch.uint8:
+            raise ValueError(f"PoseMaps: palette is {self.palette.dtype}, expected uint8")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DetailMaps:
+    """Groups of crowded joints, each drawn larger in a tile of its own around the joint that carries it, whose place is the middle of the tile.
+
+    images: (V, T, H, W, 3) in 0..1, tiles in rows. joints: for each group its joints, the first the one in the middle. tiles: (rows, columns).
+    palettes: for each group (K, 3) uint8. magnification: of distances between joints. radius: pixels of these pictures.
+    """
+
+    images: Tensor
+    joints: tuple[tuple[int, ...], ...]
+    palettes: tuple[Tensor, ...]
+    tiles: tuple[int, int]
+    magnification: float
+    radius: float = 5.0
+
+    def __post_init__(self):
+        check_shapes("DetailMaps", images=(self.images, "V T H W 3"))
+        if not self.joints or len(self.joints) != len(self.palettes) or len(self.joints) > self.tiles[0] * self.tiles[1]:
+            raise ValueError(
+                f"DetailMaps: {len(self.joints)} groups, {len(self.palettes)} palettes and {self.tiles} tiles; expected one of each"
+            )
+
+
 def latent_frames(frames: int) -> int:
     """Latent frames that a clip of `frames` is encoded in."""
     return (frames + 3) // 4
@@ -432,6 +482,7 @@ class Rig:
 
     skeleton: its joints with rest positions. rest: (J, 4, 4) joint to world in the rest pose of the nodes. inverse_bind: (J, 4, 4).
     joint_nodes: (J) glTF node of each joint. document: the glTF JSON. binary: the binary chunk. Both are kept as they were read.
+    notes: what was assumed where the file was read.
     """
 
     skeleton: Skeleton
@@ -440,9 +491,57 @@ class Rig:
     joint_nodes: tuple[int, ...]
     document: Mapping[str, Any]
     binary: bytes
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_shapes("Rig", skeleton=(len(self.skeleton.names), "J"), rest=(self.rest, "J 4 4"), inverse_bind=(self.inverse_bind, "J 4 4"))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RigMesh:
+    """Triangles of a rig: one primitive of one mesh, where one node shows it.
+
+    vertices: (N, 3) in the mesh's own space. faces: (M, 3) int64, counter-clockwise from outside. normals: (N, 3) or None.
+    joints, weights: (N, K) joints of the rig and their shares, which sum to 1; (N, 0) where nothing moves the mesh.
+    inverse_bind: (J, 4, 4) from the mesh's space to that of each joint; those of the mesh's own skin, which may differ from the rig's.
+    node_to_world: (4, 4) of the node at rest; it places meshes that nothing moves, skins ignore it.
+    colors: (N, 4) linear, 0..1, or None. uv: (N, 2) from the upper left corner, or None. texture: (h, w, 4) uint8 sRGB and alpha, or None.
+    base_color: (4) linear, times the others. wrap: "repeat", "clamp" or "mirror" along u and v. alpha_cutoff: alpha below which nothing is seen, None for
+    opaque meshes. morphs: (P, N, 3) offsets of the vertices; morph_weights: (P) at rest.
+    """
+
+    vertices: Tensor
+    faces: Tensor
+    joints: Tensor
+    weights: Tensor
+    inverse_bind: Tensor
+    node_to_world: Tensor
+    base_color: Tensor
+    morphs: Tensor
+    morph_weights: Tensor
+    node: int
+    name: str
+    normals: Tensor | None = None
+    colors: Tensor | None = None
+    uv: Tensor | None = None
+    texture: Tensor | None = None
+    wrap: tuple[str, str] = ("repeat", "repeat")
+    alpha_cutoff: float | None = None
+    double_sided: bool = False
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        sizes = check_shapes(
+            "RigMesh", vertices=(self.vertices, "N 3"), faces=(self.faces, "M 3"), joints=(self.joints, "N K"), weights=(self.weights, "N K"),
+            inverse_bind=(self.inverse_bind, "J 4 4"), node_to_world=(self.node_to_world, "4 4"), normals=(self.normals, "N 3"),
+            colors=(self.colors, "N 4"), uv=(self.uv, "N 2"), texture=(self.texture, "h w 4"), base_color=(self.base_color, "4"),
+            morphs=(self.morphs, "P N 3"), morph_weights=(self.morph_weights, "P"),
+        )  # fmt: skip
+        for name, most in (("faces", sizes["N"]), ("joints", sizes["J"])):
+            table = getattr(self, name)
+            if table.numel() and not 0 <= int(table.min()) <= int(table.max()) < most:
+                raise ValueError(f"RigMesh: {name} name entries {int(table.min())} to {int(table.max())}, there are {most}")
+        _check_finite("RigMesh", vertices=self.vertices, weights=self.weights, morphs=self.morphs, uv=self.uv)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -453,6 +552,7 @@ class Animation:
     translation: (T, 3) metres, position of the first root joint. residual: (T, J) metres between the joints asked for and those reached, or None.
     placed: (P) joints, other than the first root, that stand at `places` (T, P, 3) metres in the world instead of where their parent carries them: further
     roots that move by themselves, hips that bob above a root on the floor. Roots that are not among them keep their rest distance from the first.
+    notes: what was left out where the animation was made.
     """
 
     rotations: Tensor
@@ -462,6 +562,7 @@ class Animation:
     residual: Tensor | None = None
     placed: tuple[int, ...] = ()
     places: Tensor | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         object.__setattr__(self, "placed", tuple(self.placed))

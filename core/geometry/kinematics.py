@@ -20,10 +20,15 @@ def tree_levels(parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
 
 
 def rest_pose(rig: Rig | Skeleton, dtype: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
-    """Rest positions (J, 3) and world rotations (J, 3, 3), in `dtype` where it is given; a plain skeleton rests with all axes along the world's."""
+    """Rest positions (J, 3) and world rotations (J, 3, 3), in `dtype` where it is given; a plain skeleton rests with all axes along the world's.
+
+    The axes of a joint that its nodes mirror count with the first one turned round: rotations follow them, the mirroring stays in the nodes.
+    """
     if isinstance(rig, Rig):
         rest = rig.rest.to(dtype or rig.rest.dtype)
-        return rest[:, :3, 3], nearest_rotation(rest[:, :3, :3])
+        axes = rest[:, :3, :3]
+        first = torch.where(torch.linalg.det(axes / axes.norm(dim=-2, keepdim=True)) < 0, -1.0, 1.0).to(axes)[:, None, None]
+        return rest[:, :3, 3], nearest_rotation(torch.cat([axes[..., :1] * first, axes[..., 1:]], -1))
     if rig.rest is None:
         raise ValueError("the skeleton has no rest positions: use SMPL24 or SMPLX55, or give it some")
     rest = rig.rest.to(dtype or rig.rest.dtype)
