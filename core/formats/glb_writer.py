@@ -34,7 +34,7 @@ def animated_glb(animation: Animation) -> bytes:
     scale. Keys are linear: a rotation for every joint, a translation for the roots and the placed joints.
 
     Raises:
-        ValueError: the rig has a joint below a mirrored or unevenly scaled node, which turns would shear, or the file would exceed 4 GiB.
+        ValueError: the rig has a joint below an unevenly scaled node, which turns would shear, or the file would exceed 4 GiB.
     """
     animation = animation.cpu()
     if isinstance(animation.rig, Rig):
@@ -102,10 +102,11 @@ def _animate_rig(animation: Animation, rig: Rig) -> bytes:
     rotations = {}
     for joint, (node, parent) in enumerate(zip(rig.joint_nodes, rig.skeleton.parents, strict=True)):
         translation, rotation, scale = _decompose(document, node)
-        flip = torch.diag(torch.from_numpy(np.sign(scale)))  # a scale of two negative signs is half a turn
-        rest = world[joint] if parent < 0 else world[parent].mT @ world[joint]
-        # The turn away from the rest pose, seen from the joint: nodes between the two joints need not be known.
-        rotations[node] = rotation @ flip @ rest.mT @ animation.rotations[:, joint].double() @ flip
+        # The turn in the world away from how the parent joint carries this one, then seen from the space the node stands in, mirrored or not.
+        turn = animation.rotations[:, joint].double() @ world[joint].mT
+        turn = turn if parent < 0 else world[parent] @ turn
+        space = _orthogonal(worlds[above[joint]][:3, :3])
+        rotations[node] = space.mT @ turn @ space @ rotation
         if "matrix" in document["nodes"][node]:  # an animated node must not have one
             own = {"translation": translation.tolist(), "rotation": matrix_to_quat_xyzw(rotation).tolist(), "scale": scale.tolist()}
             builder.document["nodes"][node] = {key: value for key, value in document["nodes"][node].items() if key != "matrix"} | own
@@ -124,19 +125,24 @@ def _animate_rig(animation: Animation, rig: Rig) -> bytes:
 
 
 def _decompose(document: Mapping, node: int) -> tuple[np.ndarray, Tensor, np.ndarray]:
-    """Translation (3), rotation (3, 3) and scale (3) of a node that does not mirror."""
+    """Translation (3), rotation (3, 3) and scale (3) of a node; a matrix that mirrors has its first scale negative."""
     matrix = local_matrix(document, node)
     scale = np.linalg.norm(matrix[:3, :3], axis=0)
+    scale[0] = -scale[0] if np.linalg.det(matrix[:3, :3] / scale) < 0 else scale[0]
     if "scale" in document["nodes"][node]:
         scale = np.array(document["nodes"][node]["scale"], float)
     return matrix[:3, 3], nearest_rotation(torch.from_numpy(matrix[:3, :3] * np.sign(scale))), scale
 
 
+def _orthogonal(axes: np.ndarray) -> Tensor:
+    """Nearest orthogonal matrix (3, 3), which mirrors where `axes` do."""
+    u, _, vh = np.linalg.svd(axes)
+    return torch.from_numpy(u @ vh)
+
+
 def _check_space(rig: Rig, joint: int, axes: np.ndarray) -> None:
-    """Refuse a joint that would turn inside a mirrored space, or carry others inside an uneven one: they would leave forward kinematics."""
+    """Refuse a joint that would carry others inside an uneven space: they would leave forward kinematics."""
     name = rig.skeleton.names[joint]
-    if np.linalg.det(axes) < 0:
-        raise ValueError(f"joint '{name}' lies below a mirrored node (negative scale): apply the scale and export again")
     stretch = np.linalg.svd(axes, compute_uv=False)
     if joint in rig.skeleton.parents and stretch[0] - stretch[-1] > _UNEVEN * stretch[0]:
         raise ValueError(

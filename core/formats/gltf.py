@@ -11,11 +11,21 @@ from torch import Tensor
 from ..skeletons import mirror_pairs
 from ..types import Rig, Skeleton
 from .gltf_accessors import check_accessors, read_accessor
-from .gltf_container import entry, indices, integer, items, listing, read_container, short
+from .gltf_container import entry, indices, integer, items, listing, read_container, requires, short
 from .quaternions import quat_xyzw_to_matrix
 from .untrusted import naming
+from .vrm import humanoid_bones
 
-__all__ = ["joint_parents", "load_rig", "local_matrix", "node_parents", "read_accessor", "world_matrices"]
+__all__ = [
+    "inverse_bind_matrices",
+    "joint_parents",
+    "load_rig",
+    "local_matrix",
+    "node_parents",
+    "read_accessor",
+    "scene_nodes",
+    "world_matrices",
+]
 
 _MAX_JOINTS = 4096
 _MAX_ABOVE = 20_000  # joints and the nodes above them
@@ -25,45 +35,96 @@ _SHEAR = 1e-3  # cosine between the axes of a matrix, above which it is no trans
 _FLAT = 1e-6  # determinant of the axes over the product of their lengths, below which a joint counts as flattened
 
 
-def load_rig(path: str | Path) -> Rig:
-    """Read the first skin of a .glb or .gltf with the rest pose of its nodes.
+def load_rig(path: str | Path, *, skin: int | None = None) -> Rig:
+    """Read the joints of a .glb, .gltf or .vrm with the rest pose of its nodes.
 
-    Joints come in the order of the skin, moved only where a parent would follow its child. A joint whose parent node is no joint hangs on the
-    nearest joint above it; several roots are allowed. Names are made unique. Missing inverse bind matrices are identities.
+    Joints come in the order of the skins, moved only where a parent would follow its child. A joint whose parent node is no joint hangs on the
+    nearest joint above it; several roots are allowed. Names are made unique; bones of a VRM have the names of their human bones. Missing inverse bind
+    matrices are identities.
+
+    Args:
+        skin: which one; without it the joints of all skins that the scene shows, each node once, with the inverse bind matrix of the first.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, is no glTF 2.0, has no skin, or has mirrored, flattened or sheared joints; it names the file.
+        ValueError: the file is damaged, compressed, is no glTF 2.0, has no skin, or has flattened or sheared joints; it names the file.
     """
     path = Path(path)
     with naming(path):
         document, binary = read_container(path)
+        if requires(document, "KHR_draco_mesh_compression"):
+            raise ValueError(
+                "its meshes are compressed (KHR_draco_mesh_compression): export it without compression, in Blender with Compression off"
+            )
         check_accessors(document, binary)
-        return _rig(document, binary)
+        return _rig(document, binary, skin)
 
 
-def _rig(document: dict[str, Any], binary: bytes) -> Rig:
+def _rig(document: dict[str, Any], binary: bytes, skin: int | None) -> Rig:
     parents = node_parents(document)
     _check_references(document)
-    if not listing(document, "skins"):
-        raise ValueError("it has no skin, so there are no joints to move: bind the mesh to an armature and export again")
-    skin = entry(document, "skins", 0)
-    nodes = indices("skin 0", skin, "joints", len(parents))
-    if not 0 < len(nodes) <= _MAX_JOINTS:
-        raise ValueError(f"skin 0 has {len(nodes)} joints, expected 1..{_MAX_JOINTS}")
-    if "skeleton" in skin:
-        integer("skin 0", skin, "skeleton", high=len(parents))
+    skins = _chosen_skins(document, skin)
+    rows = {number: _skin_joints(document, number, len(parents)) for number in skins}
+    nodes = list(dict.fromkeys(node for joints in rows.values() for node in joints))
+    if len(nodes) > _MAX_JOINTS:
+        raise ValueError(f"its {len(skins)} skins have {len(nodes)} joints, expected 1..{_MAX_JOINTS}: choose one of the skins")
     order = _parents_first(nodes, parents)
     worlds = world_matrices(document, order, parents)
     rest = np.stack([worlds[node] for node in order])
-    names = _unique_names(document, order)
-    for name, matrix in zip(names, rest, strict=True):
-        _check_rest(name, matrix)
+    bones, notes = humanoid_bones(document)
+    names = _unique_names(document, order, bones)
+    mirrored = [name for name, matrix in zip(names, rest, strict=True) if _is_mirrored(name, matrix)]
+    if mirrored:
+        notes = (*notes, f"{len(mirrored)} joints are mirrored by negative scales, the first is '{mirrored[0]}'")
+    if len(skins) > 1:
+        notes = (f"joints of {len(skins)} skins together", *notes)
+    binds: dict[int, Tensor] = {}
+    for number, joints in rows.items():
+        matrices = inverse_bind_matrices(document, binary, number)
+        binds |= {node: matrix for node, matrix in zip(joints, matrices, strict=True) if node not in binds}
     rest = torch.from_numpy(rest).float()
-    rows = {node: row for row, node in enumerate(nodes)}
-    inverse_bind = _inverse_bind(document, binary, skin, len(nodes))[[rows[node] for node in order]]
     skeleton = Skeleton(names=names, parents=joint_parents(order, parents), mirror=mirror_pairs(names), rest=rest[:, :3, 3].contiguous())
-    return Rig(skeleton=skeleton, rest=rest, inverse_bind=inverse_bind, joint_nodes=tuple(order), document=document, binary=binary)
+    return Rig(
+        skeleton=skeleton, rest=rest, inverse_bind=torch.stack([binds[node] for node in order]), joint_nodes=tuple(order), document=document,
+        binary=binary, notes=notes,
+    )  # fmt: skip
+
+
+def _chosen_skins(document: Mapping[str, Any], skin: int | None) -> list[int]:
+    """One skin, or those that nodes of the scene wear; all where none is worn."""
+    count = len(listing(document, "skins"))
+    if not count:
+        raise ValueError("it has no skin, so there are no joints to move: bind the mesh to an armature and export again")
+    if skin is not None:
+        if not 0 <= skin < count:
+            raise ValueError(f"there is no skin {skin}: it has {count}, from 0")
+        return [skin]
+    nodes = items(document, "nodes")
+    worn = sorted({nodes[node]["skin"] for node in scene_nodes(document) if "skin" in nodes[node]})
+    return worn or list(range(count))
+
+
+def scene_nodes(document: Mapping[str, Any]) -> list[int]:
+    """Nodes of the scene that is shown, parents first; all nodes where there is no scene."""
+    nodes, scenes = items(document, "nodes"), items(document, "scenes")
+    if not scenes:
+        return list(range(len(nodes)))
+    found = list(scenes[document.get("scene", 0)].get("nodes", []))
+    for node in found:  # grows; the nodes are a forest, but a scene may name a node and its parent
+        found.extend(nodes[node].get("children", []))
+        if len(found) > 2 * len(nodes):
+            break
+    return list(dict.fromkeys(found))
+
+
+def _skin_joints(document: Mapping[str, Any], number: int, nodes: int) -> list[int]:
+    owner, skin = f"skin {number}", entry(document, "skins", number)
+    joints = indices(owner, skin, "joints", nodes)
+    if not 0 < len(joints) <= _MAX_JOINTS:
+        raise ValueError(f"{owner} has {len(joints)} joints, expected 1..{_MAX_JOINTS}")
+    if "skeleton" in skin:
+        integer(owner, skin, "skeleton", high=nodes)
+    return joints
 
 
 # --- node tree
@@ -192,10 +253,10 @@ def _parents_first(nodes: list[int], parents: list[int]) -> list[int]:
     return list(placed)
 
 
-def _unique_names(document: Mapping, order: list[int]) -> tuple[str, ...]:
+def _unique_names(document: Mapping, order: list[int], known: Mapping[int, str]) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for node in order:
-        name = entry(document, "nodes", node).get("name")
+        name = known.get(node, entry(document, "nodes", node).get("name"))
         name = name.encode("utf-8", "replace").decode() if isinstance(name, str) and name.strip() else f"joint_{node}"
         if name in names:
             name = f"{name}_{node}"
@@ -205,8 +266,8 @@ def _unique_names(document: Mapping, order: list[int]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _check_rest(name: str, matrix: np.ndarray) -> None:
-    """A rest matrix has to be finite in float32 and neither mirrored nor flattened."""
+def _is_mirrored(name: str, matrix: np.ndarray) -> bool:
+    """Whether a rest matrix mirrors; ValueError where it is not finite in float32 or flattens."""
     name = short(name)
     if not (np.abs(matrix) <= _LARGEST).all():
         raise ValueError(f"joint {name} rests at infinity: its nodes have numbers that are too large")
@@ -214,20 +275,20 @@ def _check_rest(name: str, matrix: np.ndarray) -> None:
     lengths = np.linalg.norm(axes, axis=0)
     if not (lengths > np.finfo(np.float32).tiny).all() or abs(np.linalg.det(axes / lengths)) < _FLAT:
         raise ValueError(f"joint {name} is scaled to nothing or flattened in the rest pose: give it a scale of 1")
-    if np.linalg.det(axes / lengths) < 0:
-        raise ValueError(
-            f"joint {name} is mirrored in the rest pose (negative scale), which no rotation can follow: apply the scale and export again"
-        )
+    return bool(np.linalg.det(axes / lengths) < 0)
 
 
-def _inverse_bind(document: Mapping, binary: bytes, skin: Mapping, count: int) -> Tensor:
+def inverse_bind_matrices(document: Mapping, binary: bytes, number: int) -> Tensor:
+    """(joints, 4, 4) of a skin, in its own order."""
+    owner, skin = f"skin {number}", entry(document, "skins", number)
+    count = len(listing(skin, "joints"))
     if "inverseBindMatrices" not in skin:
         return torch.eye(4).repeat(count, 1, 1)
-    index = integer("skin 0", skin, "inverseBindMatrices", high=len(listing(document, "accessors")))
+    index = integer(owner, skin, "inverseBindMatrices", high=len(listing(document, "accessors")))
     accessor = entry(document, "accessors", index)
     if (accessor["type"], accessor["componentType"]) != ("MAT4", 5126) or accessor["count"] < count:
-        raise ValueError(f"skin 0: accessor {index} is no float MAT4 for each of its {count} joints, so it holds no inverse bind matrices")
+        raise ValueError(f"{owner}: accessor {index} is no float MAT4 for each of its {count} joints, so it holds no inverse bind matrices")
     matrices = read_accessor(document, binary, index)[:count]
     if not torch.isfinite(matrices).all() or (matrices[:, 3] - torch.tensor([0.0, 0.0, 0.0, 1.0])).abs().max() > 1e-3:
-        raise ValueError(f"skin 0: its inverse bind matrices (accessor {index}) are not finite or not affine")
+        raise ValueError(f"{owner}: its inverse bind matrices (accessor {index}) are not finite or not affine")
     return matrices.contiguous()

@@ -22,6 +22,7 @@ _MAX_ITEMS = 100_000  # in one list of the document
 _HEADER = struct.Struct("<III")
 _CHUNK = struct.Struct("<II")
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
+_PACKED_BUFFERS = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 _IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
@@ -84,6 +85,12 @@ def indices(owner: str, item: Mapping, key: str, count: int) -> list[int]:
     return value
 
 
+def requires(document: Mapping, extension: str) -> bool:
+    """Whether a document cannot be read without an extension."""
+    required = document.get("extensionsRequired")
+    return isinstance(required, list) and extension in required
+
+
 # --- container
 
 
@@ -104,10 +111,11 @@ def read_container(path: Path) -> tuple[dict[str, Any], bytes]:
         document, binary = _parse(data), None
     else:
         raise ValueError(f"it starts with {data[:4]!r}, not with b'glTF': it is no binary glTF file")
-    required = document.get("extensionsRequired", [])
-    if isinstance(required, list) and "EXT_meshopt_compression" in required:
-        raise ValueError("its buffers are compressed (EXT_meshopt_compression): export it without compression")
     buffers = items(document, "buffers")
+    for extension in _PACKED_BUFFERS:
+        fallbacks = (buffer.get("extensions") for buffer in buffers)
+        if requires(document, extension) or any(isinstance(found, Mapping) and extension in found for found in fallbacks):
+            raise ValueError(f"its buffers are compressed ({extension}): export it without compression, as with gltfpack without -c")
     if len(buffers) == 1 and "uri" not in buffers[0] and binary is not None:
         _check_buffer_size(0, buffers[0], binary)
         return document, binary

@@ -256,7 +256,10 @@ def check_rig(rig, animation, *, scale=1.0):
         turned = {}
         for joint, parent in enumerate(rig.skeleton.parents):
             turned[joint] = rotations[frame, joint] if parent < 0 else turned[parent] @ rotations[frame, joint]
-            u, _, v = np.linalg.svd(worlds[joint, :3, :3])
+            axes = worlds[joint, :3, :3]
+            if np.linalg.det(rig.rest[joint, :3, :3].numpy()) < 0:
+                axes = axes * [-1, 1, 1]
+            u, _, v = np.linalg.svd(axes)
             assert np.abs(u @ v - turned[joint]).max() < 1e-5
     # Without the animation the nodes stand where they stood.
     assert np.abs(glb.worlds()[nodes] - rig.rest.numpy()).max() < 1e-5 * scale
@@ -291,7 +294,7 @@ TURN = [0.18257418583505536, 0.3651483716701107, 0.5477225575051661, 0.730296743
 MATRIX = [0, 0.5, 0, 0, -0.5, 0, 0, 0, 0, 0, 0.5, 0, 1, 2, 3, 1]
 
 
-@pytest.mark.parametrize("scale", [[0.01, 0.01, 0.01], [-2, -2, 2], [1, 1, 1]])
+@pytest.mark.parametrize("scale", [[0.01, 0.01, 0.01], [-2, -2, 2], [1, 1, 1], [-1, 1, 1], [-0.5, -0.5, -0.5]])
 def test_nodes_between_the_joints_matrices_and_scales(tmp_path, generator, scale):
     """Armature -> joint with a matrix -> two static nodes -> joint with a scale -> joint; and a second root below the armature."""
     nodes = [
@@ -307,6 +310,29 @@ def test_nodes_between_the_joints_matrices_and_scales(tmp_path, generator, scale
     assert rig.joint_nodes == (1, 4, 5, 6)
     glb = check_rig(rig, random_animation(rig, generator), scale=10 * max(map(abs, scale)) + 1)
     assert glb.document["nodes"][1]["extras"] == {"note": "stays"}
+
+
+def test_mirrored_limbs_and_matrices_that_mirror(tmp_path, generator, validate):
+    """A right arm made of the left one by a negative scale, inside a mirrored armature, with a matrix that mirrors once more."""
+    flipped = [-0.5, 0, 0, 0, 0, 0.5, 0, 0, 0, 0, 0.5, 0, 1, 2, 3, 1]
+    nodes = [
+        {"children": [1], "scale": [1, 1, -1], "rotation": TURN},
+        {"children": [2, 4], "name": "hips"},
+        {"children": [3], "translation": [1, 0, 0], "rotation": TURN},
+        {"translation": [1, 0, 0]},
+        {"children": [5], "translation": [-1, 0, 0], "scale": [-1, 1, 1]},
+        {"children": [6], "translation": [1, 0, 0], "rotation": TURN},
+        {"matrix": flipped},
+    ]
+    rig = rig_file(tmp_path, nodes, [1, 2, 3, 4, 5, 6], scenes=[{"nodes": [0]}])
+    assert [bool(d < 0) for d in torch.linalg.det(rig.rest[:, :3, :3])] == [True, True, True, False, False, True]
+    assert "4 joints are mirrored" in rig.notes[0]
+    animation = random_animation(rig, generator)
+    glb = check_rig(rig, animation, scale=5)
+    assert "matrix" not in glb.document["nodes"][6] and min(glb.document["nodes"][6]["scale"]) < 0
+    save_animated_glb(animation, tmp_path / "mirrored.glb")
+    result = validate(tmp_path / "mirrored.glb")
+    assert result.returncode == 0, result.stderr
 
 
 def test_the_rest_pose_as_an_animation_is_the_rest_pose(tmp_path):
@@ -331,7 +357,6 @@ def test_the_rest_pose_as_an_animation_is_the_rest_pose(tmp_path):
             [1, 2],
             "'hips' lies below a node with uneven scale",
         ),
-        ([{"children": [1], "scale": [-1, 1, 1]}, {"name": "hips", "scale": [-1, 1, 1]}], [1], "'hips' lies below a mirrored node"),
     ],
 )
 def test_spaces_in_which_turns_would_shear_are_refused(tmp_path, generator, nodes, joints, message):
