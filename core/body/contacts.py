@@ -1,11 +1,13 @@
 """Feet on the floor: when they are planted, and how much they slide."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..types import Frame, Motion, Skeleton
+from .cuts import shots
 from .gaps import runs
 from .local_fits import smooth_tracks
 from .measurements import estimate_stature
@@ -60,16 +62,23 @@ def ground_joints(skeleton: Skeleton) -> tuple[int, ...]:
     return tuple(joint for leg in legs_of(skeleton) for joint in leg.ground)
 
 
-def detect_contacts(motion: Motion) -> Tensor:
+def detect_contacts(motion: Motion, *, cuts: Sequence[int] = ()) -> Tensor:
     """When ankles and balls of the feet stand still on the floor.
 
     A joint lands when it is slow and low, and leaves when it is fast or high; between the two limits it goes on with what it did. The limits are those of a
     person of 1.7 m and grow with the stature, so that a body made larger or smaller has the same contacts. The floor is a plane under the lowest slow places, so that a tilted camera does not matter; its tilt is believed
     where the person moves about. Contacts and breaks of less than 0.08 s do not count.
 
+    Args:
+        cuts: first frames of the shots after the first, each of which has a floor of its own.
+
     Returns:
         (T, C) bool, C joints of `ground_joints`; false where one is missing.
     """
+    return torch.cat([_contacts(shot) for shot in shots(motion, cuts)])
+
+
+def _contacts(motion: Motion) -> Tensor:
     joints = list(ground_joints(motion.skeleton))
     seen, up = motion.seen[:, joints].cpu(), 1.0 if motion.frame is Frame.WORLD else -1.0
     size = (estimate_stature(replace(motion, skeleton=replace(motion.skeleton, names=smpl_names(motion.skeleton)))) or _STATURE) / _STATURE

@@ -1,6 +1,6 @@
 """Feet that stand held still: legs bent anew so that planted feet stay where they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +10,7 @@ from ..geometry.kinematics import world_rotations
 from ..geometry.rotations import align_vectors
 from ..types import Motion, Skeleton
 from .contacts import Leg, legs_of
+from .cuts import rejoined, shots
 from .gaps import runs
 from .local_fits import smooth_tracks
 
@@ -18,7 +19,7 @@ _STRAIGHT = 0.995  # of a leg's length: further than this, or than it was, no kn
 _AHEAD = 0.02  # of a leg's length, by which a straight knee is thought bent forward
 
 
-def lock_feet(motion: Motion, contacts: Tensor, *, hip_give: float = 0.5) -> Motion:
+def lock_feet(motion: Motion, contacts: Tensor, *, hip_give: float = 0.5, cuts: Sequence[int] = ()) -> Motion:
     """Hold planted feet where they stand, and let the legs follow.
 
     Each contact is held at the middle of where it was; ankles are brought there by two-bone inverse kinematics in the plane in which the knee bends, and
@@ -27,9 +28,10 @@ def lock_feet(motion: Motion, contacts: Tensor, *, hip_give: float = 0.5) -> Mot
 
     Args:
         contacts: (T, C) as of `detect_contacts`. hip_give: 0 (legs alone) to 1 (the root goes all the way with the feet).
+        cuts: first frames of the shots after the first; no foot is held from one shot to the next.
 
     Raises:
-        ValueError: hip_give outside 0..1, contacts of another shape, or a skeleton without whole legs.
+        ValueError: hip_give outside 0..1, contacts of another shape, a skeleton without whole legs, or cuts that are not increasing frame numbers after frame 0.
     """
     legs = legs_of(motion.skeleton)
     expected = (motion.frames, sum(len(leg.ground) for leg in legs))
@@ -38,10 +40,20 @@ def lock_feet(motion: Motion, contacts: Tensor, *, hip_give: float = 0.5) -> Mot
     if tuple(contacts.shape) != expected:
         raise ValueError(f"contacts are {tuple(contacts.shape)}, expected {expected}: detect them on this motion")
     motion = motion.cpu()
-    whole = _whole(motion, legs)
-    held = contacts.cpu() & whole[:, None]
+    pieces = shots(motion, cuts)
+    held = contacts.cpu() & _whole(motion, legs)[:, None]
     if not held.any():
         return motion
+    parts = held.split([shot.frames for shot in pieces])
+    locked = rejoined(motion, [_lock_shot(shot, legs, part, hip_give) for shot, part in zip(pieces, parts, strict=True)])
+    note = f"feet held where they stand in {int(held.any(1).sum())} frames"
+    return replace(locked, notes=(*motion.notes, note))
+
+
+def _lock_shot(motion: Motion, legs: tuple[Leg, ...], held: Tensor, hip_give: float) -> Motion:
+    if not held.any():
+        return motion
+    whole = _whole(motion, legs)
     joints = torch.where(motion.seen[..., None], motion.joints, 0.0).double()
     moves = _moves(joints, legs, held, motion.fps)
     give = _give(motion, joints, legs, moves, hip_give, whole)
@@ -52,8 +64,7 @@ def lock_feet(motion: Motion, contacts: Tensor, *, hip_give: float = 0.5) -> Mot
     result = torch.where(motion.seen[..., None], placed.to(motion.joints), motion.joints)
     translation = None if motion.translation is None else motion.translation + torch.where(whole[:, None], give, 0.0).to(motion.translation)
     rotations = None if motion.rotations is None else _turn_along(motion, turned)
-    note = f"feet held where they stand in {int(held.any(1).sum())} frames"
-    return replace(motion, joints=result, translation=translation, rotations=rotations, notes=(*motion.notes, note))
+    return replace(motion, joints=result, translation=translation, rotations=rotations)
 
 
 def _whole(motion: Motion, legs: tuple[Leg, ...]) -> Tensor:

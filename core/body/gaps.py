@@ -1,7 +1,7 @@
 """Gaps of a motion: which joints are missing when, and how short gaps are bridged."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -10,12 +10,13 @@ from torch import Tensor
 from ..geometry.kinematics import forward
 from ..geometry.rotations import align_vectors, matrix_to_rotvec, rotvec_to_matrix
 from ..types import Animation, Motion, Skeleton
+from .cuts import rejoined, shots
 
 _LEAD, _MOMENTUM = 0.06, 0.25  # seconds
 _SAME_PLACE = 1e-3  # metres between the joints of a motion and those its rotations lead to
 
 
-def fill_gaps(motion: Motion, *, limit_seconds: float = math.inf) -> Motion:
+def fill_gaps(motion: Motion, *, limit_seconds: float = math.inf, cuts: Sequence[int] = ()) -> Motion:
     """Bridge gaps of a joint, or of the whole person, that last up to `limit_seconds`; longer ones and joints that are never seen stay missing.
 
     Between its ends a bone turns on its parent, or on the nearest ancestor that is present, and keeps its length; the root moves through space. Both leave and
@@ -25,31 +26,35 @@ def fill_gaps(motion: Motion, *, limit_seconds: float = math.inf) -> Motion:
 
     Filled joints get the lower confidence of the two ends of their gap; notes say in which frames they are, and which gaps were too long. On the CPU.
 
+    Args:
+        cuts: first frames of the shots after the first; nothing is bridged from one shot to the next, so that a gap there has one end for each shot.
+
     Raises:
-        ValueError: a negative limit.
+        ValueError: a negative limit, or cuts that are not increasing frame numbers after frame 0.
     """
     if not limit_seconds >= 0:
         raise ValueError(f"limit_seconds is {limit_seconds}, expected 0 or more (infinity bridges every gap)")
     motion = motion.cpu()
+    pieces = shots(motion, cuts)
     if motion.seen.all():
         return motion
-    limit = min(limit_seconds * motion.fps + 1e-6, motion.frames)
-    before = motion.seen
-    wanted, level = _fillable(before, motion.confidence, limit)
-    posed = is_posed(motion)
-    motion = _fill_rotations(motion, limit)
-    joints = _by_rotations(motion, wanted) if posed else _by_bones(motion, wanted)
-    notes = motion.notes
+    limit, before, posed = min(limit_seconds * motion.fps + 1e-6, motion.frames), motion.seen, is_posed(motion)
+    filled = rejoined(motion, [_fill_shot(shot, limit, posed) for shot in pieces])
+    wanted, notes = filled.seen & ~before, motion.notes
     if wanted.any():
         notes = (*notes, f"{int(wanted.sum())} joint positions bridged in frames {frame_ranges(wanted.any(1))}")
     if (left := ~before & ~wanted & before.any(0)).any():
-        notes = (
-            *notes,
-            f"{int(left.sum())} joint positions stay missing in frames {frame_ranges(left.any(1))}: gaps above {limit_seconds:g} s",
-        )
-    if notes == motion.notes:
-        return motion
-    return replace(motion, joints=joints, confidence=torch.where(wanted, level, motion.confidence), notes=notes)
+        longer = f"gaps above {limit_seconds:g} s" + (", or a whole shot" if cuts else "")
+        notes = (*notes, f"{int(left.sum())} joint positions stay missing in frames {frame_ranges(left.any(1))}: {longer}")
+    return motion if notes == motion.notes else replace(filled, notes=notes)
+
+
+def _fill_shot(motion: Motion, limit: float, posed: bool) -> Motion:
+    """Gaps of up to `limit` frames filled, by rotations where they lead to the joints."""
+    wanted, level = _fillable(motion.seen, motion.confidence, limit)
+    motion = _fill_rotations(motion, limit)
+    joints = _by_rotations(motion, wanted) if posed else _by_bones(motion, wanted)
+    return replace(motion, joints=joints, confidence=torch.where(wanted, level, motion.confidence))
 
 
 def frame_ranges(chosen: Tensor) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..geometry.rotations import nearest_rotation
 from ..types import Motion, Skeleton
+from .cuts import rejoined, shots
 from .gaps import is_posed, known_rotations, reached
 from .local_fits import smooth_tracks
 from .measurements import bone_distances
@@ -37,7 +38,9 @@ def chain_of(skeleton: Skeleton) -> tuple[str, ...]:
     return tuple(map(chain, skeleton.names))
 
 
-def smooth(motion: Motion, *, seconds: float, adaptive: bool = True, chains: Mapping[str, float] | None = None) -> Motion:
+def smooth(
+    motion: Motion, *, seconds: float, adaptive: bool = True, chains: Mapping[str, float] | None = None, cuts: Sequence[int] = ()
+) -> Motion:
     """Smooth a motion without delaying it; how the width follows the motion, and what it was compared with, stands in `local_fits`.
 
     The root is smoothed in space, all other joints relative to the smoothed root. Where rotations lead to the joints, the rotations are smoothed
@@ -49,26 +52,34 @@ def smooth(motion: Motion, *, seconds: float, adaptive: bool = True, chains: Map
         seconds: reach of the widest window to either side (two standard deviations of its bell); 0 changes nothing.
         adaptive: narrow the window where the motion is fast or turns sharply; off: one width everywhere.
         chains: factors on `seconds` for torso, arms, legs, head and hands; 1 where not given.
+        cuts: first frames of the shots after the first; each shot is smoothed for itself.
 
     Raises:
-        ValueError: seconds outside 0..2, an unknown chain, or a factor outside 0..10.
+        ValueError: seconds outside 0..2, an unknown chain, a factor outside 0..10, or cuts that are not increasing frame numbers after frame 0.
     """
     factors = dict.fromkeys(CHAINS, 1.0) | dict(chains or {})
     _check(seconds, factors)
     motion = motion.cpu()
+    pieces = shots(motion, cuts)
     widths = [seconds / 2 * factors[chain] for chain in chain_of(motion.skeleton)]
     if motion.frames < 3 or max(widths) == 0 or not motion.seen.any():
         return motion
     posed = is_posed(motion)
+    smoothed = rejoined(motion, [_smooth_shot(shot, widths, adaptive, posed) for shot in pieces])
+    note = f"smoothed over {seconds:g} s" + ("" if adaptive else ", at one width")
+    return replace(smoothed, notes=(*motion.notes, note))
+
+
+def _smooth_shot(motion: Motion, widths: Sequence[float], adaptive: bool, posed: bool) -> Motion:
+    if motion.frames < 3 or not motion.seen.any():
+        return motion
     roots = _smoothed(motion.joints[:, :1], widths[:1], motion, motion.seen[:, :1], adaptive)
     rotations = None if motion.rotations is None else _rotations(motion, widths, adaptive)
     shift = torch.where(motion.seen[:, :1], roots[:, 0] - motion.joints[:, 0], 0.0)
     translation = None if motion.translation is None else motion.translation + shift
     changed = replace(motion, rotations=rotations, translation=translation)
     joints = reached(changed).to(motion.joints) if posed else _positions(motion, shift, widths, adaptive)
-    joints = torch.where(motion.seen[..., None], joints, motion.joints)
-    note = f"smoothed over {seconds:g} s" + ("" if adaptive else ", at one width")
-    return replace(changed, joints=joints, notes=(*motion.notes, note))
+    return replace(changed, joints=torch.where(motion.seen[..., None], joints, motion.joints))
 
 
 def _check(seconds: float, factors: Mapping[str, float]) -> None:

@@ -122,7 +122,10 @@ def motion_of(detections: Detections, track: Track, *, whole: bool = True) -> Mo
         notes = (*notes, note + (", where " + " and ".join(timed) + " are held" if timed else ""))
     cuts = [cut for cut in detections.shots if track.frames[0] < cut <= track.frames[-1]]
     if cuts:
-        notes = (*notes, f"the person jumps at cuts, frames {', '.join(map(str, cuts))}: trim the motion to one shot before cleaning it")
+        notes = (
+            *notes,
+            f"the person jumps at cuts, frames {', '.join(map(str, cuts))}: Clean Motion begins anew after a jump that nobody can make; trim the motion to one shot where it is smaller",
+        )
     motion = Motion(
         joints=joints, confidence=confidence, skeleton=detections.skeleton, fps=detections.fps, frame=Frame.CAMERA, **timed,
         shape=None if rows["shape"] is None else rows["shape"].median(0).values, intrinsics=detections.intrinsics,

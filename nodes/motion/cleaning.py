@@ -21,7 +21,7 @@ class CleanMotion(io.ComfyNode):
             display_name="Clean Motion",
             category="motion4d/motion",
             description="Fills short gaps, takes the tremble out of a captured motion while punches stay sharp, and holds planted feet where they stand. Tells "
-            "jitter and foot slide before and after.",
+            "jitter and foot slide before and after. Where a motion jumps as nobody can, at a cut of its film, it begins anew.",
             search_aliases=["smooth motion", "jitter", "one euro", "foot lock", "foot sliding", "fill gaps", "denoise motion"],
             inputs=[
                 sockets.Motion.Input("motion", tooltip="Any motion, in world or camera space."),
@@ -82,4 +82,6 @@ class CleanMotion(io.ComfyNode):
             hip_give=hip_give,
         )
         report = cleaned.report.text()
-        return io.NodeOutput(cleaned.motion, report, plot_cleaning(motion, cleaned.motion)[None], ui=ui.PreviewText(report))
+        return io.NodeOutput(
+            cleaned.motion, report, plot_cleaning(motion, cleaned.motion, cuts=cleaned.cuts)[None], ui=ui.PreviewText(report)
+        )
