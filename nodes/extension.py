@@ -8,6 +8,7 @@ from .loaders.download import DownloadModel
 from .loaders.estimators import LoadPoseEstimator
 from .loaders.motion import LoadMotion
 from .loaders.pictures import LoadReference
+from .loaders.rigs import LoadRig
 from .loaders.side_models import LoadImageEncoder, LoadTextEncoder, LoadVideoVAE
 from .loaders.tokenizer import LoadMotionTokenizer
 from .loaders.video_models import LoadMotionAdapter, LoadMVDiT
@@ -30,6 +31,7 @@ from .motion.inspection import InspectMotion
 from .motion.maps import DrawSkeleton, EncodeBoneMaps, RenderBoneMaps, SaveDepthMaps
 from .motion.people import ComposeBoneMaps, GatherPeople, SelectPerson, SplitPeople
 from .motion.placement import FitMotionToTokenizer
+from .motion.rigs_out import SaveAnimatedRig
 from .motion.tokens import DecodeMotionTokens, EditMotionTokens, EncodeMotionTokens, InspectCodebook
 from .samplers.conditioning import ConditionVideoOnMotion
 from .samplers.inspection import CompareVideos, InspectConsistency, ShowMotionAttention
@@ -94,6 +96,8 @@ NODES = [
     LoadBodyModel,
     PoseBodyModel,
     MakeBodyMesh,
+    LoadRig,
+    SaveAnimatedRig,
     LoadReference,
     LoadMVDiT,
     LoadMotionAdapter,

@@ -14,6 +14,8 @@ Load3DCamera = io.Custom("LOAD3D_CAMERA")
 Keypoints = io.Custom("MOTION4D_KEYPOINTS")
 BodyModel = io.Custom("MOTION4D_BODY_MODEL")
 Alignment = io.Custom("MOTION4D_ALIGNMENT")
+Rig = io.Custom("MOTION4D_RIG")
+Animation = io.Custom("MOTION4D_ANIMATION")
 
 # Types of other packs, known by their names alone; what is in them is in core/formats/wires.
 NLFPred = io.Custom("NLFPRED")

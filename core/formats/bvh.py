@@ -4,7 +4,7 @@ Reading: any tree, several roots, channels in any order and number, angles in de
 Blender reads them). End sites are no joints. Units are told by the longest chain of bones at rest, end sites included (a human's, from the pelvis to
 the fingertips, is about 1.4 m): up to 10 units are metres, up to 400 centimetres, beyond millimetres.
 
-Writing: centimetres, which most programs expect; roots with six channels, joints with Zrotation Xrotation Yrotation. A file with the joint names of a
+Writing: centimetres, which most programs expect; roots and placed joints with six channels, joints with Zrotation Xrotation Yrotation. A file with the joint names of a
 standard skeleton, such as our own export, comes back in that skeleton's order with the rest pose of the file.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry.kinematics import joint_positions, root_tracks, world_rotations
+from ..geometry.kinematics import joint_positions, placed_tracks, root_tracks, world_rotations
 from ..geometry.rotations import matrix_to_euler, rotvec_to_matrix
 from ..skeletons import STANDARD, mirror_pairs
 from ..types import Animation, Frame, Motion, Rig, Skeleton
@@ -122,7 +122,7 @@ def _depth_first(skeleton: Skeleton) -> list[int]:
     return order
 
 
-def _hierarchy(skeleton: Skeleton, order: list[int]) -> list[str]:
+def _hierarchy(skeleton: Skeleton, order: list[int], moving: set[int]) -> list[str]:
     rest, parents, lines, open_joints = skeleton.rest.double() * _CENTIMETRES, skeleton.parents, ["HIERARCHY"], []
 
     def close() -> None:
@@ -134,7 +134,7 @@ def _hierarchy(skeleton: Skeleton, order: list[int]) -> list[str]:
             close()
         offset = rest[joint] - (rest[parents[joint]] if parents[joint] >= 0 else 0)
         indent, inner = "\t" * len(open_joints), "\t" * (len(open_joints) + 1)
-        position = "" if parents[joint] >= 0 else "Xposition Yposition Zposition "
+        position = "Xposition Yposition Zposition " if joint in moving else ""
         channels = position + " ".join(f"{axis}rotation" for axis in _WRITTEN_ORDER)
         lines += [f"{indent}{'JOINT' if parents[joint] >= 0 else 'ROOT'} {' '.join(skeleton.names[joint].split())}", f"{indent}{{"]
         lines += [f"{inner}OFFSET {_words(offset)}", f"{inner}CHANNELS {len(channels.split())} {channels}"]
@@ -159,20 +159,24 @@ def save_bvh(animation: Animation, path: Path) -> None:
     if isinstance(animation.rig, Rig):
         raise ValueError(f"{path}: the animation moves a rig, BVH holds plain skeletons: save it as GLB")
     animation, skeleton = animation.cpu(), animation.skeleton
-    if carried := [skeleton.names[joint] for joint in animation.placed if joint not in skeleton.roots]:
-        raise ValueError(f"{path}: joint '{carried[0]}' moves away from its parent, which BVH is written without here: save it as GLB")
     broken = [name for name in skeleton.names if not name.split() or set(name) & set("{}")]
     if broken:
         raise ValueError(f"{path}: BVH cannot hold a joint called '{broken[0]}': give it a name without braces")
     angles = torch.rad2deg(matrix_to_euler(animation.rotations.double(), _WRITTEN_ORDER)).numpy()
     angles = np.unwrap(angles, period=360.0, axis=0)
-    roots = root_tracks(animation)
+    moving = root_tracks(animation) | placed_tracks(animation)
     order, columns = _depth_first(skeleton), []
     for joint in order:
-        if joint in roots:
-            columns.append((roots[joint] * _CENTIMETRES).numpy())
+        if joint in moving:
+            columns.append((moving[joint] * _CENTIMETRES).numpy())
         columns.append(angles[:, joint])
     rows = np.concatenate(columns, 1)
-    lines = [*_hierarchy(skeleton, order), "MOTION", f"Frames: {len(rows)}", f"Frame Time: {1 / animation.fps:.15f}", *map(_words, rows)]
+    lines = [
+        *_hierarchy(skeleton, order, set(moving)),
+        "MOTION",
+        f"Frames: {len(rows)}",
+        f"Frame Time: {1 / animation.fps:.15f}",
+        *map(_words, rows),
+    ]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

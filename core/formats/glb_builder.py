@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -46,18 +47,31 @@ class GlbBuilder:
             accessor |= {"min": columns.min(0).tolist(), "max": columns.max(0).tolist()}
         return self.append("accessors", accessor)
 
-    def animate(self, rotations: dict[int, Tensor], translations: dict[int, Tensor], fps: float) -> None:
-        """Add an animation: node -> (T, 3, 3) local rotations, node -> (T, 3) local translations."""
-        frames = len(next(iter(rotations.values())))
-        times = self.accessor((np.arange(frames) / fps).astype("<f4"), "SCALAR", bounds=True)
+    def animate(
+        self,
+        rotations: dict[int, Tensor],
+        translations: dict[int, Tensor],
+        fps: float,
+        *,
+        kept: Mapping[tuple[int, str], np.ndarray] | None = None,
+    ) -> None:
+        """Add an animation: node -> (T, 3, 3) local rotations, node -> (T, 3) local translations.
+
+        kept: (node, "rotation" or "translation") -> frames that get a key; all frames without it.
+        """
+        every, times = np.arange(len(next(iter(rotations.values())))), {}
         samplers, channels = [], []
         quats = continuous(matrix_to_quat_xyzw(torch.stack(list(rotations.values()), 1)))
         tracks = [(node, "rotation", quats[:, row], "VEC4") for row, node in enumerate(rotations)]
         tracks += [(node, "translation", track, "VEC3") for node, track in translations.items()]
         for node, path, track, kind in tracks:
-            output = self.accessor(track.numpy().astype("<f4"), kind)
+            frames = (kept or {}).get((node, path), every)
+            clock = frames.tobytes()
+            if clock not in times:
+                times[clock] = self.accessor((frames / fps).astype("<f4"), "SCALAR", bounds=True)
+            output = self.accessor(track.numpy()[frames].astype("<f4"), kind)
             channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
-            samplers.append({"input": times, "interpolation": "LINEAR", "output": output})
+            samplers.append({"input": times[clock], "interpolation": "LINEAR", "output": output})
         taken = [item.get("name") for item in self.document.get("animations", [])]
         name = next(name for name in (_ANIMATION, *(f"{_ANIMATION} {number}" for number in range(2, len(taken) + 3))) if name not in taken)
         self.append("animations", {"name": name, "samplers": samplers, "channels": channels})

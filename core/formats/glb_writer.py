@@ -1,6 +1,6 @@
 """Animations as binary glTF 2.0: a skinned stick figure for a skeleton, or the user's own character with one animation more."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +13,21 @@ from ..types import Animation, Rig, Skeleton
 from .atomic import replacing
 from .glb_builder import TRIANGLES, VERTICES, GlbBuilder
 from .gltf import local_matrix, node_parents, world_matrices
+from .key_reduction import KeyTolerance, ReducedKeys, reduce_keys
 from .quaternions import matrix_to_quat_xyzw
 from .stick_figure import stick_figure
 
 _UNEVEN = 1e-3  # relative difference between the scales of one node
 
 
-def save_animated_glb(animation: Animation, path: str | Path) -> None:
+def save_animated_glb(animation: Animation, path: str | Path, *, tolerance: KeyTolerance | None = None) -> None:
     """Write an animation as .glb; the file appears when it is complete. See `animated_glb`."""
-    data = animated_glb(animation)
+    data = animated_glb(animation, tolerance=tolerance)
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
-def animated_glb(animation: Animation) -> bytes:
+def animated_glb(animation: Animation, *, tolerance: KeyTolerance | None = None) -> bytes:
     """An animation as the bytes of a GLB, the same bytes for the same animation.
 
     On a Skeleton: a stick figure skinned to its joints, Y up, in metres. On a Rig: the character as it was read, its binary chunk unchanged and
@@ -37,15 +38,24 @@ def animated_glb(animation: Animation) -> bytes:
         ValueError: the rig has a joint below an unevenly scaled node, which turns would shear, or the file would exceed 4 GiB.
     """
     animation = animation.cpu()
+    keys = None if tolerance is None else reduce_keys(animation, tolerance)
     if isinstance(animation.rig, Rig):
-        return _animate_rig(animation, animation.rig)
-    return figure_builder(animation, animation.rig).pack()
+        return _animate_rig(animation, animation.rig, keys)
+    return figure_builder(animation, animation.rig, keys).pack()
+
+
+def _kept(keys: ReducedKeys | None, nodes: Sequence[int]) -> dict[tuple[int, str], np.ndarray] | None:
+    """The frames to keep by node, from those by joint."""
+    if keys is None:
+        return None
+    turned = {(nodes[joint], "rotation"): frames for joint, frames in enumerate(keys.rotations)}
+    return turned | {(nodes[joint], "translation"): frames for joint, frames in keys.translations.items()}
 
 
 # --- a stick figure
 
 
-def figure_builder(animation: Animation, skeleton: Skeleton) -> GlbBuilder:
+def figure_builder(animation: Animation, skeleton: Skeleton, keys: ReducedKeys | None = None) -> GlbBuilder:
     """The skinned and animated stick figure, to which more may be added before it is packed."""
     joints = len(skeleton.names)
     rest = skeleton.rest.double()
@@ -61,7 +71,7 @@ def figure_builder(animation: Animation, skeleton: Skeleton) -> GlbBuilder:
     )
     _add_figure(builder, skeleton)
     rotations = {joint: animation.rotations[:, joint].double() for joint in range(joints)}
-    builder.animate(rotations, root_tracks(animation) | placed_tracks(animation), animation.fps)
+    builder.animate(rotations, root_tracks(animation) | placed_tracks(animation), animation.fps, kept=_kept(keys, range(joints)))
     return builder
 
 
@@ -91,7 +101,7 @@ def _add_figure(builder: GlbBuilder, skeleton: Skeleton) -> None:
 # --- the user's character
 
 
-def _animate_rig(animation: Animation, rig: Rig) -> bytes:
+def _animate_rig(animation: Animation, rig: Rig, keys: ReducedKeys | None) -> bytes:
     document, parents = rig.document, node_parents(rig.document)
     above = {joint: parents[node] for joint, node in enumerate(rig.joint_nodes)}
     worlds = world_matrices(document, above.values(), parents)
@@ -120,7 +130,7 @@ def _animate_rig(animation: Animation, rig: Rig) -> bytes:
         own = track @ (torch.linalg.inv(carrier[:3, :3]) @ world[parent]).mT  # in the space of the parent joint's node, with its scale
         inverse = torch.linalg.inv(torch.linalg.inv(carrier) @ torch.from_numpy(worlds[above[joint]]))
         translations[rig.joint_nodes[joint]] = own @ inverse[:3, :3].mT + inverse[:3, 3]
-    builder.animate(rotations, translations, animation.fps)
+    builder.animate(rotations, translations, animation.fps, kept=_kept(keys, rig.joint_nodes))
     return builder.pack()
 
 

@@ -93,6 +93,11 @@ def read_accessor(document: Mapping[str, Any], binary: bytes, index: int) -> Ten
     return tensor.reshape(block.count, *shape)
 
 
+def buffer_view_range(document: Mapping[str, Any], binary: bytes, number: int) -> tuple[int, int]:
+    """(start, length) of a buffer view in the binary chunk, checked."""
+    return _view(document, binary, number)[:2]
+
+
 def _view(document: Mapping, binary: bytes, number: int) -> tuple[int, int, int | None]:
     """(start, length, stride or None) of a buffer view."""
     owner, view = f"bufferView {number}", entry(document, "bufferViews", number)

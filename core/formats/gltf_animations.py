@@ -1,6 +1,6 @@
 """The animations of glTF 2.0 nodes, sampled at given times (specification, section 3.11 and appendix C)."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,30 +45,65 @@ def duration(document: Mapping[str, Any], binary: bytes, animation: int) -> floa
 
 
 def node_track(document: Mapping[str, Any], binary: bytes, animation: int, node: int, times: np.ndarray) -> np.ndarray:
-    """(T, 4, 4) local matrices of one node at `times` (T) seconds; held before the first and after the last key.
+    """(T, 4, 4) local matrices of one node at `times` (T) seconds; see `node_tracks`."""
+    return node_tracks(document, binary, animation, [node], times)[node]
+
+
+def node_tracks(
+    document: Mapping[str, Any], binary: bytes, animation: int, nodes: Iterable[int], times: np.ndarray, *, scales: bool = True
+) -> dict[int, np.ndarray]:
+    """(T, 4, 4) local matrices of nodes at `times` (T) seconds; held before the first and after the last key.
+
+    Args:
+        scales: whether animated scales are followed; otherwise nodes keep the scale they rest with.
 
     Raises:
         ValueError: a sampler that does not fit its path, keys that do not ascend, or an animated node with a matrix.
     """
+    item, moved = entry(document, "animations", animation), {node: {} for node in nodes}
+    for node, path, sampler in _channels(document, animation):
+        if node in moved and path in _PATHS and (scales or path != "scale"):
+            owner = f"animation {animation}, {path} of node {node}"
+            moved[node][path] = _sample(document, binary, entry(item, "samplers", sampler), path, times, owner)
+    return {node: _local_track(document, node, parts, len(times)) for node, parts in moved.items()}
+
+
+def _local_track(document: Mapping[str, Any], node: int, moved: Mapping[str, np.ndarray], frames: int) -> np.ndarray:
+    rest = local_matrix(document, node)
+    if not moved:
+        return np.broadcast_to(rest, (frames, 4, 4))
     if "matrix" in entry(document, "nodes", node):
         raise ValueError(f"node {node} is animated and has a matrix: export it with translation, rotation and scale")
-    rest = local_matrix(document, node)
     scale = np.asarray(entry(document, "nodes", node).get("scale", [1.0, 1.0, 1.0]), float)  # checked by local_matrix
     turn = rest[:3, :3] / np.where(scale == 0, 1.0, scale)
-    parts = {"translation": rest[:3, 3], "scale": scale}
-    item = entry(document, "animations", animation)
-    for target, path, sampler in _channels(document, animation):
-        if target == node and path in _PATHS:
-            values = _sample(
-                document, binary, entry(item, "samplers", sampler), path, times, f"animation {animation}, {path} of node {node}"
-            )
-            parts[path] = values
-    if "rotation" in parts:
-        turn = quat_xyzw_to_matrix(torch.from_numpy(parts["rotation"])).numpy()
-    local = np.broadcast_to(np.eye(4), (len(times), 4, 4)).copy()
-    local[:, :3, :3] = turn * np.broadcast_to(parts["scale"], (len(times), 3))[:, None]
-    local[:, :3, 3] = parts["translation"]
+    if "rotation" in moved:
+        turn = quat_xyzw_to_matrix(torch.from_numpy(moved["rotation"])).numpy()
+    local = np.broadcast_to(np.eye(4), (frames, 4, 4)).copy()
+    local[:, :3, :3] = turn * np.broadcast_to(moved.get("scale", scale), (frames, 3))[:, None]
+    local[:, :3, 3] = moved.get("translation", rest[:3, 3])
     return local
+
+
+def animated_scales(document: Mapping[str, Any], animation: int) -> set[int]:
+    """Nodes whose scale an animation changes."""
+    return {node for node, path, _ in _channels(document, animation) if path == "scale"}
+
+
+def key_times(document: Mapping[str, Any], binary: bytes, animation: int, nodes: Container[int]) -> np.ndarray:
+    """(K) seconds at which an animation has a key for one of the nodes, ascending.
+
+    Raises:
+        ValueError: keys that do not ascend from 0 or later, or too many of them.
+    """
+    item, found = entry(document, "animations", animation), {}
+    for node, path, number in _channels(document, animation):
+        sampler = entry(item, "samplers", number)
+        source = sampler.get("input")
+        if node in nodes and path in _PATHS and (not isinstance(source, int) or source not in found):
+            found[source] = _keys(document, binary, sampler, f"animation {animation}")[0]
+            if sum(map(len, found.values())) > _MOST_KEYS:
+                raise ValueError(f"animation {animation} has more than {_MOST_KEYS} keys")
+    return np.unique(np.concatenate(list(found.values()))) if found else np.zeros(0)
 
 
 def _keys(document: Mapping, binary: bytes, sampler: Mapping[str, Any], owner: str) -> tuple[np.ndarray, str]:

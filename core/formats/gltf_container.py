@@ -188,18 +188,26 @@ def _uri_bytes(owner: str, uri: Any, folder: Path) -> bytes:
     """Bytes of a base64 data URI or of a file in or below `folder`."""
     if not isinstance(uri, str):
         raise ValueError(f"{owner} has no data: its uri is {short(uri)}")
-    if uri.startswith("data:"):
-        head, found, payload = uri.partition(",")
-        if not found or not head.endswith(";base64"):
-            raise ValueError(f"{owner}: only base64 data URIs are read")
-        try:
-            return base64.b64decode(payload, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise ValueError(f"{owner}: its base64 data is damaged ({error})") from None
+    embedded = data_bytes(owner, uri)
+    if embedded is not None:
+        return embedded
     data = _bytes_beside(uri, folder)
     if data is None:
         raise ValueError(f"{owner}: there is no file {short(uri)} beside this one, and nothing else is opened: add it, or export as .glb")
     return data
+
+
+def data_bytes(owner: str, uri: Any) -> bytes | None:
+    """Bytes of a base64 data URI, None for anything else."""
+    if not isinstance(uri, str) or not uri.startswith("data:"):
+        return None
+    head, found, payload = uri.partition(",")
+    if not found or not head.endswith(";base64"):
+        raise ValueError(f"{owner}: only base64 data URIs are read")
+    try:
+        return base64.b64decode(payload, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"{owner}: its base64 data is damaged ({error})") from None
 
 
 def _bytes_beside(uri: str, folder: Path) -> bytes | None:

@@ -70,6 +70,8 @@ SIGNATURES = {
     "Motion4D_PoseBodyModel": "body_model motion -> motion report",
     "Motion4D_MakeBodyMesh": "body_model motion frame -> mesh",
     "Motion4D_CurateClips": "estimator folder frames uncertain flow blur filename_prefix -> report manifest kept",
+    "Motion4D_LoadRig": "file skin clip fps default -> rig animation motion contents",
+    "Motion4D_SaveAnimatedRig": "animation filename_prefix format key_degrees key_metres -> path model_file report",
     "Motion4D_LoadReference": "file default -> image",
     "Motion4D_LoadMVDiT": "file precision -> model info",
     "Motion4D_LoadMotionAdapter": "file -> adapter",

@@ -1,0 +1,81 @@
+"""Rigs and their animations in words."""
+
+import numpy as np
+import torch
+
+from ..types import Animation, Rig
+from .gltf import node_parents, world_matrices
+from .gltf_meshes import load_meshes, skin_shares
+from .rig_animation import list_animations
+
+_MOST_NAMES = 8
+_UNEVEN = 1e-3  # relative difference between the scales of one node
+
+
+def rig_report(rig: Rig) -> str:
+    """What a rig holds and what will not work with it: joints, leaves, helper bones, meshes, animations, notes."""
+    skeleton = rig.skeleton
+    size = (skeleton.rest.amax(0) - skeleton.rest.amin(0)).tolist()
+    lines = [
+        f"{len(skeleton.names)} joints, {len(skeleton.roots)} roots; the joints span {size[0]:.4g} x {size[1]:.4g} x {size[2]:.4g}",
+        f"{len(skeleton.leaves)} leaves, whose own turn no joint shows: {_listed(rig, skeleton.leaves)}",
+        *_mesh_lines(rig),
+        *(_animation_lines(rig) or ["no animations"]),
+        *rig.notes,
+    ]
+    uneven = uneven_joints(rig)
+    if uneven:
+        lines.append(
+            f"warning: {_listed(rig, uneven)} lie below unevenly scaled nodes, which turns would shear: apply the scale before saving"
+        )
+    return "\n".join(lines)
+
+
+def animation_report(animation: Animation) -> str:
+    """Length, placed joints, notes, and how far the joints are from those asked for."""
+    frames, joints = animation.rotations.shape[:2]
+    lines = [f"{frames} frames at {animation.fps:g} fps, {joints} joints"]
+    if animation.residual is not None:
+        known = animation.residual[torch.isfinite(animation.residual)]
+        if len(known):
+            lines.append(f"distance from the joints asked for: mean {known.mean():.4g}, largest {known.max():.4g}")
+    return "\n".join([*lines, *animation.notes])
+
+
+def uneven_joints(rig: Rig) -> tuple[int, ...]:
+    """Joints that carry others inside a space of uneven scale, which animations cannot be written for."""
+    parents = node_parents(rig.document)
+    above = [parents[node] for node in rig.joint_nodes]
+    worlds = world_matrices(rig.document, above, parents)
+    stretch = np.linalg.svd(np.stack([worlds[node][:3, :3] for node in above]), compute_uv=False)
+    uneven = stretch[:, 0] - stretch[:, 2] > _UNEVEN * stretch[:, 0]
+    return tuple(joint for joint in np.flatnonzero(uneven).tolist() if joint in rig.skeleton.parents)
+
+
+def _listed(rig: Rig, joints: tuple[int, ...]) -> str:
+    names = [rig.skeleton.names[joint] for joint in joints[:_MOST_NAMES]]
+    return ", ".join(names) + (f" and {len(joints) - _MOST_NAMES} more" if len(joints) > _MOST_NAMES else "")
+
+
+def _mesh_lines(rig: Rig) -> list[str]:
+    try:
+        meshes = load_meshes(rig)
+    except ValueError as error:
+        return [f"warning: its meshes cannot be drawn: {error}"]
+    helpers = tuple((skin_shares(rig, meshes) == 0).nonzero()[:, 0].tolist())
+    skinned = sum(mesh.joints.shape[1] > 0 for mesh in meshes)
+    lines = [
+        f"{len(meshes)} meshes, {skinned} of them moved by joints; {sum(len(mesh.vertices) for mesh in meshes)} vertices, "
+        f"{sum(len(mesh.faces) for mesh in meshes)} triangles, {sum(mesh.texture is not None for mesh in meshes)} textured, "
+        f"{sum(len(mesh.morphs) for mesh in meshes)} morph targets"
+    ]
+    if helpers:
+        lines.append(f"{len(helpers)} helper bones, which carry no part of a mesh: {_listed(rig, helpers)}")
+    return [*lines, *dict.fromkeys(note for mesh in meshes for note in mesh.notes)]
+
+
+def _animation_lines(rig: Rig) -> list[str]:
+    try:
+        return [f"animation {number}, {info}" for number, info in enumerate(list_animations(rig))]
+    except ValueError as error:
+        return [f"warning: its animations cannot be read: {error}"]
