@@ -15,6 +15,7 @@ from .joint_trees import TreeFactor, TreeOrder, apply, outer
 from .ray_pairs import Views
 
 LENGTH_WEIGHT = 100.0  # 1 % of a bone weighs as much as the noise of one keypoint
+_TIE = 1e4  # likewise 0.01 % of the body between joints in one place
 ACCELERATION = 100 / 16**2  # 1 over body sizes per second squared that weigh as much
 REACH = 3.0  # times the noise, where a keypoint starts to count as an outlier
 _ANCHOR = 10.0  # a filled joint is held where it was filled in to a tenth of the body
@@ -31,7 +32,7 @@ class Problem:
 
     projections: (V, 1 or T, 3, 4). pixels: (V, J, 2, T). trust: (V, J, T) confidence over the square of the noise in pixels, 0 where missing.
     noise_px. lengths: (J) of known bones, or None. boned: (J) joints with a bone to the parent that keeps its length. tied: (J) with a bone of length 0.
-    acceleration: weight of the second difference. anchors: (J, 3, T). anchored: (J, T) bool. redescending: (J, T) where outliers are let go.
+    acceleration: (J, 1) weights of second differences. anchors: (J, 3, T). anchored: (J, T) bool. redescending: (J, T) where outliers are let go.
     """
 
     tree: TreeOrder
@@ -42,7 +43,7 @@ class Problem:
     lengths: Tensor | None
     boned: Tensor
     tied: Tensor
-    acceleration: float
+    acceleration: Tensor
     anchors: Tensor
     anchored: Tensor
     redescending: Tensor
@@ -91,7 +92,7 @@ class System:
         """The exact solution frame by frame, of the damped system without what ties frames to each other and to the lengths."""
         blocks, bones = self.diagonal_blocks(), self.bones
         scale = blocks.diagonal(dim1=1, dim2=2).mean(-1)
-        blocks = blocks + (damping * scale + 1e-9 * scale.mean())[:, None, None] * torch.eye(3).to(blocks)[None, :, :, None]
+        blocks = blocks + (damping * scale + 1e-9 * scale.median())[:, None, None] * torch.eye(3).to(blocks)[None, :, :, None]
         tree = TreeFactor.of(self.tree, blocks, bones)
         lengths = (1 + damping) * (self.lengthening**2).sum(-1)
         lengths = torch.where(lengths > 0, lengths, torch.inf)
@@ -189,9 +190,9 @@ def cost(problem: Problem, state: State) -> float:
     bones, _, strain = _strain(problem, state)
     jolts = problem.acceleration * second_difference(state.points).norm(dim=1)
     away = (state.points - problem.anchors).square().sum(1)[problem.anchored].sum()
-    lengths = (strain**2).sum() + (bones**2).sum((1, 2))[problem.tied].sum()
+    lengths = LENGTH_WEIGHT**2 * (strain**2).sum() + _TIE**2 * (bones**2).sum((1, 2))[problem.tied].sum()
     smooth = torch.where(jolts > 1, 2 * jolts - 1, jolts**2).sum()
-    return float(total * problem.noise_px**2 + LENGTH_WEIGHT**2 * lengths + smooth + _ANCHOR**2 * away)
+    return float(total * problem.noise_px**2 + lengths + smooth + _ANCHOR**2 * away)
 
 
 def _pictures(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -220,7 +221,7 @@ def linearise(problem: Problem, state: State) -> System:
     bones, length, strain = _strain(problem, state)
     wanted = _wanted(problem, state)
     pulls = torch.where(problem.boned[:, None, None], LENGTH_WEIGHT * bones / (length * wanted)[:, None], 0.0)
-    ties = torch.where(problem.tied, LENGTH_WEIGHT**2, 0.0).to(points)
+    ties = torch.where(problem.tied, _TIE**2, 0.0).to(points)
     force = -LENGTH_WEIGHT * strain[:, None] * pulls - ties[:, None, None] * bones
     right += force
     tree.add_all_to_parents(right, force, factor=-1)
@@ -307,7 +308,7 @@ def uncertainty(problem: Problem, state: State) -> Tensor:
     """(J, T) standard deviation of a point, all other frames being as they are."""
     system = linearise(problem, state)
     blocks = system.diagonal_blocks()
-    floor = 1e-9 * blocks.diagonal(dim1=1, dim2=2).mean()
+    floor = 1e-9 * blocks.diagonal(dim1=1, dim2=2).median()
     blocks = blocks + floor * torch.eye(3).to(blocks)[None, :, :, None]
     covariance = TreeFactor.of(problem.tree, blocks, system.bones).covariance()
     return covariance.diagonal(dim1=1, dim2=2).sum(-1).clamp(min=0).sqrt()

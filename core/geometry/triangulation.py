@@ -250,7 +250,7 @@ def _solve(
         lengths=given,
         boned=boned,
         tied=tied,
-        acceleration=ACCELERATION * rate,
+        acceleration=ACCELERATION * rate * (~filled).any(1, keepdim=True),  # nothing tells the speed of a joint that is never shown
         anchors=points,
         anchored=filled,
         redescending=torch.zeros_like(filled),
