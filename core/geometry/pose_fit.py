@@ -27,7 +27,8 @@ _EXACT = 1e-18  # of the sum: a billionth of the extent
 @dataclass(frozen=True)
 class Fit:
     """Joints first: target (J, T, 3) and weight (J, T) of positions, base (J, T, 3) where a joint's chain starts, bones (J, 3) at rest, above (J) the parent
-    or the joint itself, path (J, J) 1 where a bone leads to a joint, tied (J, 1) 0 for roots."""
+    or the joint itself, path (J, J) 1 where a bone leads to a joint, tied (J, 1) 0 for roots and placed joints, calm (J, 1) 0 where any turn is as good as none: of
+    those among them that carry bones."""
 
     target: Tensor
     weight: Tensor
@@ -36,12 +37,13 @@ class Fit:
     above: Tensor
     path: Tensor
     tied: Tensor
+    calm: Tensor
 
     @classmethod
     def of(cls, joints: Tensor, weight: Tensor, rest: Tensor, parents: tuple[int, ...], placed: dict[int, Tensor]) -> "Fit":
         """joints (T, J, 3), weight (T, J), rest (J, 3); placed: joint -> (T, 3), among them all roots."""
         count = len(parents)
-        above = torch.tensor([joint if parent < 0 else parent for joint, parent in enumerate(parents)], device=rest.device)
+        above = torch.tensor([joint if joint in placed else parent for joint, parent in enumerate(parents)], device=rest.device)
         path, start = torch.zeros(count, count), list(range(count))
         for joint, parent in enumerate(parents):
             if joint not in placed:
@@ -50,10 +52,12 @@ class Fit:
         base = torch.stack([placed[joint] for joint in start])
         extent = (rest.amax(0) - rest.amin(0)).max()
         extent = torch.where(extent > 0, extent, 1.0)
-        tied = torch.tensor([[float(parent >= 0)] for parent in parents])
+        tied = torch.tensor([[float(joint not in placed)] for joint in range(count)])
+        carriers = {parent for joint, parent in enumerate(parents) if joint not in placed}
+        calm = torch.tensor([[float(joint not in placed or joint not in carriers)] for joint in range(count)])
         return cls(
             target=joints.transpose(0, 1).contiguous(), weight=weight.T / extent.square(), base=base, bones=rest - rest[above], above=above,
-            path=path.to(rest), tied=tied.to(rest),
+            path=path.to(rest), tied=tied.to(rest), calm=calm.to(rest),
         )  # fmt: skip
 
     def vectors(self, turns: Tensor) -> Tensor:
@@ -78,7 +82,7 @@ class Fit:
         return (away.square().sum(-1) * self.weight).sum(0)
 
     def local(self, turns: Tensor) -> Tensor:
-        """(J, T, 3, 3) turns relative to the parent's."""
+        """(J, T, 3, 3) turns relative to the parent's, of roots and placed joints to the world."""
         return torch.where(self.tied[:, :, None, None] > 0, turns[self.above].mT @ turns, turns)
 
 
@@ -124,7 +128,7 @@ def _energy(fit: Fit, turns: Tensor, weights: tuple[float, float], alone: bool) 
     total = ((fit.positions(fit.vectors(turns)) - fit.target).square().sum(-1) * fit.weight).sum(0)
     if still or steady:
         local = fit.local(turns)
-        total = total + still * (matrix_to_rotvec(local).square().sum(-1) * fit.tied).sum(0)
+        total = total + still * (matrix_to_rotvec(local).square().sum(-1) * fit.calm).sum(0)
         if steady and turns.shape[1] > 1:
             total = total.sum() + steady * matrix_to_rotvec(local[:, 1:] @ local[:, :-1].mT).square().sum()
     return total if alone else total.sum().reshape(1)
@@ -143,7 +147,7 @@ def _step(fit: Fit, turns: Tensor, weights: tuple[float, float], damping: Tensor
     weight = fit.weight[:, None]
     own = torch.full((1, 1, frames), 2.0 * steady).to(turns)
     own[..., [0, -1]] -= steady
-    own = own + still * tied  # (J, 1, T) weight of a turn relative to the parent
+    own = own + still * fit.calm[:, :, None]  # (J, 1, T) weight of a turn relative to the parent
 
     def spread(relative: Tensor, pulls: Tensor) -> Tensor:
         """What pulls on relative turns and on positions make of world turns."""
@@ -170,7 +174,7 @@ def _relative_pull(fit: Fit, turns: Tensor, weights: tuple[float, float]) -> Ten
     relative = torch.zeros_like(turns[..., 0])
     if still or steady:
         local = fit.local(turns)
-        relative = still * matrix_to_rotvec(local) * fit.tied[:, :, None]
+        relative = still * matrix_to_rotvec(local) * fit.calm[:, :, None]
         if steady and turns.shape[1] > 1:
             change = steady * matrix_to_rotvec(local[:, 1:] @ local[:, :-1].mT)
             relative[:, 1:] += change
