@@ -3,11 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from .progressive import ViewTimePlan
+from .windows import WindowPlan
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,8 +17,8 @@ class Seams:
     """Neighbours along one axis of the grid.
 
     differences: (V, n) mean absolute difference of each place to the next along the axis, over time n = F - 1; over views (n, F) with n = V on
-    a circle, else V - 1. borders: bool (n), between which of them a window begins or ends; tiles: bool (n), likewise of the tiles of windows
-    along the other axis.
+    a circle, else V - 1. borders: bool (n), between which of them a window begins or ends; tiles: bool (o, n), likewise of the tiles of windows
+    along the other axis, for each of the o places where they begin in turn.
     """
 
     axis: str
@@ -30,8 +32,15 @@ class Seams:
 
     @property
     def inside(self) -> float:
-        """Mean difference of neighbours with no border between them."""
-        return self.mean(~(self.borders | self.tiles))
+        """Mean difference of neighbours with no border between them; of tiles that move, in the turn where it is the least."""
+        found = [self.mean(~(self.borders | tiles)) for tiles in self.tiles]
+        return min([mean for mean in found if not math.isnan(mean)], default=math.nan)
+
+    @property
+    def across_tiles(self) -> float:
+        """Mean difference across borders of tiles; of tiles that move, in the turn where it is the greatest."""
+        found = [self.mean(tiles) for tiles in self.tiles]
+        return max([mean for mean in found if not math.isnan(mean)], default=math.nan)
 
     @property
     def ratio(self) -> float:
@@ -41,14 +50,18 @@ class Seams:
     @property
     def tile_ratio(self) -> float:
         """The same across borders of tiles."""
-        return self.mean(self.tiles) / max(self.inside, 1e-12)
+        return self.across_tiles / max(self.inside, 1e-12)
 
     def text(self) -> str:
         """One line."""
-        found = [f"inside windows {self.inside:.4g}" if not (self.borders | self.tiles).all() else "none inside windows"]
-        for name, where, ratio in (("windows", self.borders, self.ratio), ("tiles", self.tiles, self.tile_ratio)):
+        found = ["none inside windows" if math.isnan(self.inside) else f"inside windows {self.inside:.4g}"]
+        given = (
+            ("windows", self.borders[None], self.mean(self.borders), self.ratio),
+            ("tiles", self.tiles, self.across_tiles, self.tile_ratio),
+        )
+        for name, where, mean, ratio in given:
             if where.any():
-                found.append(f"across {int(where.sum())} borders of {name} {self.mean(where):.4g} (x{ratio:.2f})")
+                found.append(f"across {int(where.sum(1).max())} borders of {name} {mean:.4g} (x{ratio:.2f})")
         return f"neighbouring {self.axis}: {', '.join(found)}"
 
 
@@ -65,7 +78,7 @@ class Consistency:
         """Measure latents or pictures (V, F, ...) that were sampled by a plan.
 
         Args:
-            closed: whether the last view and the first are neighbours; None where windows go round.
+            closed: whether the last view and the first are neighbours; None as planned.
 
         Raises:
             ValueError: a grid of other views and frames than planned, or values that are no numbers.
@@ -78,7 +91,7 @@ class Consistency:
         if not grid.isfinite().all():
             raise ValueError("the grid has values that are no numbers: its sampling went wrong before the windows matter")
         views, frames = plan.shape
-        closed = (plan.views.closed if closed is None else closed) and views > 2
+        closed = (plan.goes_round if closed is None else closed) and views > 2
         time = _differences([(grid[:, frame], grid[:, frame + 1]) for frame in range(frames - 1)])
         around = _differences([(grid[view], grid[(view + 1) % views]) for view in range(views if closed else views - 1)])
         return cls(
@@ -147,15 +160,23 @@ def _differences(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor | None:
     return torch.stack(found) if found else None
 
 
-def _borders(plan: ViewTimePlan, along: str, count: int) -> tuple[Tensor, Tensor]:
-    """Between which neighbours of an axis a window along it, and a tile of one along the other, begins or ends: bool (count) each."""
-    views, frames = plan.shape
-    axis, length = (1, frames) if along == "time" else (0, views)
-    windows, tiles = torch.zeros(count, dtype=torch.bool), torch.zeros(count, dtype=torch.bool)
-    for step, progress in ((0, 0.0), (1, 1.0)):  # every balance gives each of the passes it uses some weight in one of these
-        for window, weights in plan.pieces(step, progress):
-            counted = (window.frames if axis else window.views)[weights.any(1 - axis)]
-            held = torch.zeros(length, dtype=torch.bool)
-            held[counted] = True
-            (windows if window.along == along else tiles).logical_or_(held[:count] != held.roll(-1)[:count])
-    return windows, tiles
+def _borders(plan: ViewTimePlan, along: Literal["time", "views"], count: int) -> tuple[Tensor, Tensor]:
+    """Between which neighbours of an axis a window along it begins or ends, bool (count), and a tile of one along the other, bool (o, count)."""
+    shares = [
+        plan.time_share(step, progress) for step, progress in ((0, 0.0), (1, 1.0))
+    ]  # in one of these, every pass that is used has some
+    used = {"time": max(shares) > 0, "views": min(shares) < 1}
+    held, other = (plan.frames, "views") if along == "time" else (plan.views, "time")
+    none = torch.zeros(count, dtype=torch.bool)
+    tiles = [_ends(tiles, count) for tiles in plan.tiles[other]] if used[other] else [none]
+    return _ends(held, count) if used[along] else none, torch.stack(tiles)
+
+
+def _ends(windows: WindowPlan, count: int) -> Tensor:
+    """After which of the first `count` positions a window begins or ends: bool (count)."""
+    found = torch.zeros(count, dtype=torch.bool)
+    for indices, weights in zip(windows.indices, windows.weights, strict=True):
+        held = torch.zeros(windows.length, dtype=torch.bool)
+        held[indices[weights > 0]] = True
+        found |= held[:count] != held.roll(-1)[:count]
+    return found

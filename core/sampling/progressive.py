@@ -6,7 +6,7 @@ view is the case of the pass over time alone, a still picture that is turned aro
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ..shapes import check_shapes
-from .windows import WindowPlan, plan_tiles, plan_windows
+from .balance import Balance, StepCount
+from .windows import WindowPlan, plan_tiles, plan_windows, tile_origins
 
 ViewsAs = Literal["frames", "batch"]
 
@@ -37,66 +38,49 @@ class Window:
 PieceDenoise = Callable[[Tensor, Tensor, Window], Tensor]
 
 
-@dataclass(frozen=True)
-class Balance:
-    """The share of the pass over time in the blend; the pass over views has the rest.
-
-    kind: "constant" is `start` at every step. "alternate" is 1 at even steps and 0 at odd ones, which halves the cost. "ramp" goes from
-    `start` at noise to `end` at the finished video in a straight line. end: None for 1 - start.
-    """
-
-    kind: Literal["constant", "alternate", "ramp"] = "constant"
-    start: float = 0.5
-    end: float | None = None
-
-    def __post_init__(self):
-        if self.kind not in ("constant", "alternate", "ramp"):
-            raise ValueError(f"balance is {self.kind!r}, expected constant, alternate or ramp")
-        if not all(0 <= share <= 1 for share in (self.start, self.last)):
-            raise ValueError(f"balance goes from {self.start} to {self.last}, expected shares of the pass over time from 0 to 1")
-
-    @property
-    def last(self) -> float:
-        """The share at the finished video."""
-        return 1 - self.start if self.end is None else self.end
-
-    def at(self, step: int, progress: float) -> float:
-        """The share at a step, counted from 0, and a point of the schedule, 0 noise and 1 video."""
-        if self.kind == "alternate":
-            return float(step % 2 == 0)
-        if self.kind == "ramp":
-            return self.start + (self.last - self.start) * min(max(progress, 0.0), 1.0)
-        return self.start
-
-
 @dataclass(frozen=True, eq=False)
 class ViewTimePlan:
     """How a grid of views and frames is cut into pieces, and how those are blended.
 
     frames, views: windows over either axis. tile_views: views that a window of frames takes at a time; tile_frames: frames that a window of
-    views takes at a time; both are disjoint (`plan_tiles`). balance: of both passes; with one view or one frame there is one pass.
+    views takes at a time. balance: of both passes; with one view or one frame there is one pass.
     views_as: whether a window of views reaches the model as one clip for each instant, whose frames are the views, or as a batch of its views.
     anchor_first: windows without the first frame (the first view) see it before their own, with no weight in the blend.
+    closed: whether the views form a circle; None where windows go round one.
+    tile_origins: places at which tiles begin in turn, so that no border between them is there at every step; 1 for tiles that stay.
+    tile_overlap: the part of a tile that neighbours share and blend, at a cost of 1 / (1 - tile_overlap).
     """
 
     frames: WindowPlan
     views: WindowPlan
     tile_views: int = 3
     tile_frames: int = 12
-    balance: Balance = Balance()
+    balance: Balance = field(default_factory=Balance)
     views_as: ViewsAs = "frames"
     anchor_first: bool = False
+    closed: bool | None = None
+    tile_origins: int = 4
+    tile_overlap: float = 0.0
 
     def __post_init__(self):
         if self.views_as not in ("frames", "batch"):
             raise ValueError(f"views_as is {self.views_as!r}, expected frames or batch")
         if self.tile_views < 1 or self.tile_frames < 1:
             raise ValueError(f"tiles of {self.tile_views} views and {self.tile_frames} frames, expected at least 1 of both")
+        if self.tile_origins < 1:
+            raise ValueError(f"tiles begin at {self.tile_origins} places in turn, expected 1, where they stay, or more")
+        if not 0 <= self.tile_overlap <= 0.5:
+            raise ValueError(f"tiles share {self.tile_overlap} of their size, expected 0 to 0.5")
 
     @property
     def shape(self) -> tuple[int, int]:
         """(views, frames) of the grid."""
         return self.views.length, self.frames.length
+
+    @property
+    def goes_round(self) -> bool:
+        """Whether the last view is beside the first."""
+        return self.views.closed if self.closed is None else self.closed
 
     def time_share(self, step: int, progress: float) -> float:
         """The share of the pass over time: 1 of one view, 0 of one frame, else as `balance` has it."""
@@ -108,32 +92,63 @@ class ViewTimePlan:
     def pieces(self, step: int = 0, progress: float = 0.0) -> list[tuple[Window, Tensor]]:
         """The pieces of a step and their weights (v, f), which sum to one over all pieces at every place of the grid.
 
-        Pieces without weight are left out. The windows are the same objects at every step.
+        Pieces without weight are left out. Tiles move from step to step; where they are again as before, the windows are the same objects.
         """
         share = self.time_share(step, progress)
-        found = [(window, share * time + (1 - share) * views) for window, time, views in self._pieces]
+        found = [(window, share * time + (1 - share) * views) for window, time, views in self._pieces(self._turn(step))]
         return [(window, weights.float()) for window, weights in found if weights.any()]
 
     @cached_property
-    def _pieces(self) -> list[tuple[Window, Tensor, Tensor]]:
-        """Every window with its weights (v, f) float64 in the pass over time and in that over views."""
+    def tiles(self) -> dict[str, list[WindowPlan]]:
+        """The tiles of the passes "time" (over views) and "views" (over frames), one plan for each place where they begin in turn."""
         views, frames = self.shape
+        return {"time": self._tiles(views, self.tile_views, self.goes_round), "views": self._tiles(frames, self.tile_frames, False)}
+
+    def _tiles(self, length: int, size: int, closed: bool) -> list[WindowPlan]:
+        size = min(size, length)
+        overlap = min(round(self.tile_overlap * size), size - 1)
+        origins = tile_origins(size - overlap, self.tile_origins) if size < length else [0]
+        # Rows of a batch do not know each other where views are frames: a piece may hold those at both ends, and there is no tile more.
+        closed = closed or self.views_as == "frames"
+        return [plan_tiles(length, size, closed=closed, origin=origin, overlap=overlap) for origin in origins]
+
+    def _turn(self, step: int) -> tuple[int, int]:
+        """Which of the tiles of either pass a step takes."""
+        turn = step // 2 if self.balance.kind == "alternate" else step
+        return turn % len(self.tiles["time"]), turn % len(self.tiles["views"])
+
+    def _pieces(self, turn: tuple[int, int]) -> list[tuple[Window, Tensor, Tensor]]:
+        """Every window of a turn with its weights (v, f) float64 in the pass over time and in that over views."""
+        if turn in self._planned:
+            return self._planned[turn]
         found: dict[tuple, tuple[Window, Tensor, Tensor]] = {}
-        for along, held, tiles in (
-            ("time", self.frames, plan_tiles(views, self.tile_views, closed=self.views.closed)),
-            ("views", self.views, plan_tiles(frames, self.tile_frames, closed=self.frames.closed)),
-        ):
-            for indices, weights in zip(held.indices, held.weights, strict=True):
-                seen, ramp = self._anchored(indices, weights.double())
-                for tile, share in zip(tiles.indices, tiles.weights, strict=True):
-                    blend = torch.outer(share.double(), ramp)
-                    window = Window(tile, seen) if along == "time" else Window(seen, tile, "views")
-                    blend, none = (blend, torch.zeros_like(blend)) if along == "time" else (blend.T, torch.zeros_like(blend.T))
-                    # As a batch, a piece that both passes share goes through the model once.
-                    key = (tuple(window.views.tolist()), tuple(window.frames.tolist()), along if self.views_as == "frames" else None)
-                    known, time, sideways = found.get(key, (window, none, none))
-                    found[key] = (known, time + blend, sideways) if along == "time" else (known, time, sideways + blend)
-        return list(found.values())
+        for window, blend in (*self._pass("time", turn[0]), *self._pass("views", turn[1])):
+            none = torch.zeros_like(blend)
+            # As a batch, a piece that both passes share goes through the model once.
+            key = (tuple(window.views.tolist()), tuple(window.frames.tolist()), window.along if self.views_as == "frames" else None)
+            known, time, sideways = found.get(key, (window, none, none))
+            found[key] = (known, time + blend, sideways) if window.along == "time" else (known, time, sideways + blend)
+        return self._planned.setdefault(turn, list(found.values()))
+
+    @cached_property
+    def _planned(self) -> dict[tuple[int, int], list[tuple[Window, Tensor, Tensor]]]:
+        return {}
+
+    def _pass(self, along: Literal["time", "views"], turn: int) -> list[tuple[Window, Tensor]]:
+        """The windows of one pass with its weights (v, f) float64, the same at every call."""
+        if (along, turn) in self._passes:
+            return self._passes[along, turn]
+        held, tiles, made = self.frames if along == "time" else self.views, self.tiles[along][turn], []
+        for indices, weights in zip(held.indices, held.weights, strict=True):
+            seen, ramp = self._anchored(indices, weights.double())
+            for tile, share in zip(tiles.indices, tiles.weights, strict=True):
+                blend = torch.outer(share.double(), ramp)
+                made.append((Window(tile, seen), blend) if along == "time" else (Window(seen, tile, "views"), blend.T))
+        return self._passes.setdefault((along, turn), made)
+
+    @cached_property
+    def _passes(self) -> dict[tuple[str, int], list[tuple[Window, Tensor]]]:
+        return {}
 
     def _anchored(self, indices: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         if not self.anchor_first or bool((indices == 0).any()):
@@ -144,6 +159,7 @@ class ViewTimePlan:
 def plan_grid(
     views: int, frames: int, *, view_window: int = 6, view_overlap: int = 2, closed: bool = True, frame_window: int = 24, frame_overlap: int = 6,
     tile_views: int = 3, tile_frames: int = 12, balance: Balance | float = 0.5, views_as: ViewsAs = "frames", anchor_first: bool = False,
+    tile_origins: int = 4, tile_overlap: float = 0.0,
 ) -> ViewTimePlan:  # fmt: skip
     """A plan for a number of views and frames; the defaults are HVG's, 72 pictures at a time.
 
@@ -151,7 +167,7 @@ def plan_grid(
         closed: the views go round a circle, and so do their windows. balance: a number is the constant share of the pass over time.
 
     Raises:
-        ValueError: as `plan_windows`, naming the axis.
+        ValueError: as `plan_windows`, naming the axis; as `ViewTimePlan`.
     """
     return ViewTimePlan(
         _planned("frames", frames, frame_window, frame_overlap),
@@ -161,6 +177,9 @@ def plan_grid(
         balance if isinstance(balance, Balance) else Balance(start=balance),
         views_as,
         anchor_first,
+        closed,
+        tile_origins,
+        tile_overlap,
     )
 
 
@@ -247,23 +266,6 @@ def progressive_denoiser(
         return fuse(of_piece, plan)(latents.transpose(1, 2), timestep, step=step, progress=progress).transpose(1, 2)
 
     return fused
-
-
-class StepCount:
-    """Steps and progress of a sampling of which only the timesteps are seen: they fall from step to step, and rise where another run starts."""
-
-    def __init__(self):
-        self._step, self._first, self._last = 0, 0.0, None
-
-    def at(self, timestep: Tensor | float) -> tuple[int, float]:
-        """The step, from 0, and the progress, 0 at the first timestep of the run and 1 at timestep 0."""
-        now = float(timestep)
-        if self._last is None or now > self._last:
-            self._step, self._first = 0, now
-        elif now < self._last:
-            self._step += 1
-        self._last = now
-        return self._step, 1 - now / self._first if self._first > 0 else 0.0
 
 
 def check_grid(plan: ViewTimePlan, latents: Tensor) -> None:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from ..shapes import check_shapes
 
+_GOLDEN = (5**0.5 - 1) / 2
+
 
 @dataclass(frozen=True, eq=False)
 class WindowPlan:
@@ -52,19 +54,32 @@ def plan_windows(length: int, size: int, overlap: int, *, closed: bool = False) 
     return _blended(length, size, [round(number * last / (count if closed else count - 1)) for number in range(count)], overlap)
 
 
-def plan_tiles(length: int, size: int, *, closed: bool = False) -> WindowPlan:
-    """Windows side by side that share nothing, all of them of one size.
+def plan_tiles(length: int, size: int, *, closed: bool = False, origin: int = 0, overlap: int = 0) -> WindowPlan:
+    """Windows side by side, all of them of one size, that share `overlap` positions, none by default.
 
-    Where the length does not come out even, the last one is moved back, or closed goes on at the start; positions that are then in two tiles
-    are their mean.
+    origin: where the first one begins. Where the length does not come out even, open tiles at the ends are moved inside, and closed ones go
+    on at the start; positions that are then in several tiles are their mean.
 
     Raises:
-        ValueError: a length or size below 1.
+        ValueError: a length or size below 1, or an overlap outside 0 to size - 1.
     """
     if length < 1 or size < 1:
         raise ValueError(f"tiles of {size} over a length of {length}, expected at least 1 of both")
-    size = min(size, length)
-    return _blended(length, size, [start if closed else min(start, length - size) for start in range(0, length, size)], 0)
+    if not 0 <= overlap < size:
+        raise ValueError(f"tiles of {size} overlap by {overlap}, expected 0 to {size - 1}")
+    if length <= size:
+        return _blended(length, length, [0], 0)
+    stride = size - overlap
+    if closed:
+        return _blended(length, size, range(origin, origin + length, stride), overlap)
+    starts = range(origin % stride - (stride if origin % stride else 0), length - overlap, stride)
+    return _blended(length, size, list(dict.fromkeys(min(max(start, 0), length - size) for start in starts)), overlap)
+
+
+def tile_origins(stride: int, count: int) -> list[int]:
+    """Up to `count` different origins of tiles, 0 first, each as far from those before as the golden ratio takes it."""
+    turns = range(8 * stride)
+    return list(dict.fromkeys(int(stride * (turn * _GOLDEN % 1) + 0.5) % stride for turn in turns))[:count]
 
 
 def _blended(length: int, size: int, starts: Sequence[int], overlap: int) -> WindowPlan:

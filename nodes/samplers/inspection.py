@@ -1,7 +1,5 @@
 """A look at what drives a video, and at what came of it."""
 
-from typing import Any
-
 import torch
 from comfy_api.latest import io, ui
 
@@ -12,6 +10,7 @@ from ...core.sampling.consistency import Consistency, latent_grid, picture_grid
 from ...core.sampling.guidance import Guidance
 from ...core.sampling.progressive import plan_grid
 from .. import host
+from .windows import grid_windows
 
 PANELS = ("reference", "driving", "pose", "reconstructed", "generated", "generated_2", "generated_3", "generated_4")
 
@@ -117,21 +116,6 @@ class CompareVideos(io.ComfyNode):
         return io.NodeOutput(strip(panels, height=height, labels=show_captions))
 
 
-def windows_seen() -> list[Any]:
-    """Windows over both axes, with the names and defaults of `plan_grid`."""
-    return [
-        io.Int.Input(
-            "frame_window", default=24, min=1, max=999, tooltip="Latent frames of a window, as in Sample in View and Time Windows."
-        ),
-        io.Int.Input("frame_overlap", default=6, min=0, max=998, tooltip="Latent frames that neighbouring windows share."),
-        io.Int.Input("view_window", default=6, min=1, max=64, tooltip="Views of a window, as in Sample in View and Time Windows."),
-        io.Int.Input("view_overlap", default=2, min=0, max=63, tooltip="Views that neighbouring windows share."),
-        io.Boolean.Input("closed", default=True, tooltip="The cameras stand on a full circle: the last view is beside the first."),
-        io.Int.Input("tile_views", default=3, min=1, max=64, tooltip="Views that a window of frames takes at a time."),
-        io.Int.Input("tile_frames", default=12, min=1, max=999, tooltip="Latent frames that a window of views takes at a time."),
-    ]
-
-
 class InspectConsistency(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -143,7 +127,11 @@ class InspectConsistency(io.ComfyNode):
             "borders of windows, against those inside.",
             search_aliases=["seams", "window borders", "multi-view consistency", "flicker", "heat map"],
             inputs=[
-                *windows_seen(),
+                *grid_windows(
+                    io.Boolean.Input(
+                        "closed", default=True, tooltip="The cameras stand on a full circle: the last view is beside the first."
+                    )
+                ),
                 io.Int.Input("views", default=1, min=1, max=999, tooltip="Of the images, which follow each other view after view."),
                 io.Int.Input(
                     "frames_per_latent",

@@ -1,6 +1,7 @@
 """Sampling in windows over views and time, and the noise it starts from."""
 
 from functools import partial
+from typing import Any
 
 import torch
 from comfy_api.latest import io
@@ -12,6 +13,31 @@ from .sampling import SEED_MAX
 
 BALANCES = ("constant", "alternate", "ramp")
 CLOSED = ("auto", "closed", "open")
+
+
+def grid_windows(closed: Any) -> list[Any]:
+    """Windows over both axes, with the names and defaults of `plan_grid`. closed: the input that says whether the views form a circle."""
+    return [
+        io.Int.Input(
+            "frame_window",
+            default=24,
+            min=1,
+            max=999,
+            tooltip="Latent frames that the model sees at a time; the length it was trained on.",
+        ),
+        io.Int.Input("frame_overlap", default=6, min=0, max=998, tooltip="Latent frames that neighbouring windows share at least."),
+        io.Int.Input("view_window", default=6, min=1, max=64, tooltip="Views that the model sees at a time in the pass over views."),
+        io.Int.Input("view_overlap", default=2, min=0, max=63, tooltip="Views that neighbouring windows share at least."),
+        closed,
+        io.Int.Input("tile_views", default=3, min=1, max=64, tooltip="Views that go through the model together in the pass over time."),
+        io.Int.Input(
+            "tile_frames",
+            default=12,
+            min=1,
+            max=999,
+            tooltip="Latent frames that go through the model together in the pass over views.",
+        ),
+    ]
 
 
 class ApplyWindows(io.ComfyNode):
@@ -35,33 +61,13 @@ class ApplyWindows(io.ComfyNode):
             ],
             inputs=[
                 io.Model.Input("model", tooltip="Any model of videos, after its LoRAs and patches; the sampler stays what it is."),
-                io.Int.Input(
-                    "frame_window",
-                    default=24,
-                    min=1,
-                    max=999,
-                    tooltip="Latent frames that the model sees at a time; the length it was trained on.",
-                ),
-                io.Int.Input("frame_overlap", default=6, min=0, max=998, tooltip="Latent frames that neighbouring windows share at least."),
-                io.Int.Input(
-                    "view_window", default=6, min=1, max=64, tooltip="Views that the model sees at a time in the pass over views."
-                ),
-                io.Int.Input("view_overlap", default=2, min=0, max=63, tooltip="Views that neighbouring windows share at least."),
-                io.Combo.Input(
-                    "closed",
-                    options=list(CLOSED),
-                    default="auto",
-                    tooltip="Whether windows go round from the last view to the first; auto follows `cameras`, and without them goes round.",
-                ),
-                io.Int.Input(
-                    "tile_views", default=3, min=1, max=64, tooltip="Views that go through the model together in the pass over time."
-                ),
-                io.Int.Input(
-                    "tile_frames",
-                    default=12,
-                    min=1,
-                    max=999,
-                    tooltip="Latent frames that go through the model together in the pass over views.",
+                *grid_windows(
+                    io.Combo.Input(
+                        "closed",
+                        options=list(CLOSED),
+                        default="auto",
+                        tooltip="Whether windows go round from the last view to the first; auto follows `cameras`, and without them goes round.",
+                    ),
                 ),
                 io.Combo.Input(
                     "balance",

@@ -46,5 +46,13 @@ def test_the_layer_sees_each_picture_alone_and_keeps_its_shape():
 def test_it_prints_cost_memory_and_seams(capsys):
     main(["--views", "4", "--frames", "14", "--size", "16", "--width", "32", "--heads", "2", "--repeat", "1"])
     printed = capsys.readouterr().out
-    for part in ("4 views x 14 frames x 4 x 16 x 16", "of it", "alternate", "views alone", "seams between views", "side by side"):
+    for part in (
+        "4 views x 14 frames x 4 x 16 x 16",
+        "of it",
+        "alternate",
+        "views alone",
+        "seams between views",
+        "side by side",
+        "tiles that move",
+    ):
         assert part in printed

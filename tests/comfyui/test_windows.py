@@ -66,8 +66,8 @@ def test_masks_and_areas(found):
 
 def test_memory_and_names(found):
     assert found["shape"] == [2, 16, 3, 4, 4] and found["forgotten"]
-    # Positive and negative go through together, or one after the other, and every piece has names of its own at all steps.
-    assert found["calls"] in (2 * found["pieces"], 4 * found["pieces"]) and found["names"] == 2 * found["pieces"]
+    # Positive and negative go through together, or one after the other, and every window has names of its own.
+    assert found["calls"] in (2 * found["pieces"], 4 * found["pieces"]) and found["names"] == 2 * found["windows"]
 
 
 def test_interruption(found):

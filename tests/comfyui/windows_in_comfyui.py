@@ -305,9 +305,17 @@ def memory_and_names():
     patcher.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "look", apply)
     euler(wan, patcher, cfg=6.0, steps=2)
     plan = planner()(VIEWS, FRAMES)
-    pieces, names = len(plan.pieces(0, 0.0)), {name for _, some in calls for name in some}
+    names = {name for _, some in calls for name in some}
+    pieces, windows = len(plan.pieces(0, 0.0)), len({window for step in (0, 1) for window, _ in plan.pieces(step)})
     kept = patcher.model_options["transformer_options"][WINDOWS]
-    return {"shape": shapes[0], "calls": len(calls), "pieces": pieces, "names": len(names), "forgotten": kept._plan is None}
+    return {
+        "shape": shapes[0],
+        "calls": len(calls),
+        "pieces": pieces,
+        "windows": windows,
+        "names": len(names),
+        "forgotten": kept._plan is None,
+    }
 
 
 @case

@@ -25,9 +25,11 @@ def test_differences_equal_the_naive_ones():
 def test_borders_are_where_windows_begin_and_end():
     found = Consistency.of(GRID, PLAN)
     assert torch.nonzero(found.time.borders).flatten().tolist() == [8, 11, 17, 20]
-    assert torch.nonzero(found.time.tiles).flatten().tolist() == [9, 19]
+    assert [torch.nonzero(one).flatten().tolist() for one in found.time.tiles] == [[9, 19], [5, 15, 25], [1, 11, 21], [8, 18, 28]]
     assert torch.nonzero(found.views.borders).flatten().tolist() == [1, 3, 5, 7, 9, 11]
-    assert torch.nonzero(found.views.tiles).flatten().tolist() == [2, 5, 8, 11]
+    assert [torch.nonzero(one).flatten().tolist() for one in found.views.tiles] == [[2, 5, 8, 11], [1, 4, 7, 10], [0, 3, 6, 9]]
+    stay = Consistency.of(GRID, plan_grid(12, 30, frame_window=12, frame_overlap=3, tile_frames=10, tile_origins=1))
+    assert torch.equal(stay.time.tiles, found.time.tiles[:1]) and torch.equal(stay.views.tiles, found.views.tiles[:1])
     alone = Consistency.of(GRID, plan_grid(12, 30, frame_window=12, frame_overlap=3, balance=1.0))
     assert not alone.time.tiles.any() and not alone.views.borders.any() and math.isnan(alone.views.ratio)
     both = Consistency.of(GRID, plan_grid(12, 30, frame_window=12, frame_overlap=3, tile_frames=10, balance=Balance("alternate")))
@@ -48,6 +50,16 @@ def test_a_known_seam_is_read_off():
     assert float(found.heat()[0, 15] / found.heat()[0, 3]) > 2
 
 
+def test_of_tiles_that_move_the_turn_that_shows_most_is_read_off():
+    plan = plan_grid(12, 30, frame_window=30, tile_frames=10, balance=0.5)
+    ramp = torch.arange(30.0).view(1, 30, 1).expand(12, 30, 5)
+    for first, *_ in (torch.nonzero(one).flatten().tolist() for one in Consistency.of(ramp, plan).time.tiles):
+        found = Consistency.of(ramp + 6 * (torch.arange(30) > first).view(1, 30, 1), plan).time
+        count = int(max(one.sum() for one in found.tiles if one[first]))
+        assert found.inside == pytest.approx(1) and found.tile_ratio == pytest.approx(1 + 6 / count)
+    assert f"across 3 borders of tiles {1 + 6 / count:.4g}" in found.text()
+
+
 def test_noise_has_no_seams():
     found = Consistency.of(starting_noise((12, 30, 4, 16, 16), 0), PLAN)
     assert all(ratio == pytest.approx(1, abs=0.02) for one in (found.time, found.views) for ratio in (one.ratio, one.tile_ratio))
@@ -63,8 +75,9 @@ def test_one_view_or_one_frame_has_one_axis():
 
 def test_the_last_view_is_beside_the_first_where_views_go_round():
     few = GRID[:5]
-    assert len(Consistency.of(few, plan_grid(5, 30)).views.differences) == 4
-    assert len(Consistency.of(few, plan_grid(5, 30), closed=True).views.differences) == 5
+    assert len(Consistency.of(few, plan_grid(5, 30)).views.differences) == 5  # one window, and a circle all the same
+    assert len(Consistency.of(few, plan_grid(5, 30, closed=False)).views.differences) == 4
+    assert len(Consistency.of(few, plan_grid(5, 30), closed=False).views.differences) == 4
     opened = Consistency.of(GRID, plan_grid(12, 30, closed=False), closed=True).views
     assert opened.borders[11] and len(opened.borders) == 12
 

@@ -1,6 +1,7 @@
 """Views and time: what holds of every plan, equalities of the blended prediction, a naive twin, seams, and refusals."""
 
 import random
+from itertools import pairwise
 
 import pytest
 import torch
@@ -40,6 +41,7 @@ def random_plans(count):
             numbers.randint(1, 20), numbers.randint(1, 40), view_window=window, view_overlap=numbers.randrange(window),
             closed=numbers.random() < 0.5, frame_window=frames, frame_overlap=numbers.randrange(frames), tile_views=numbers.randint(1, 6),
             tile_frames=numbers.randint(1, 14), views_as=numbers.choice(["frames", "batch"]), anchor_first=numbers.random() < 0.3,
+            tile_origins=numbers.randint(1, 5), tile_overlap=numbers.choice([0.0, 0.0, 0.3, 0.5]),
             balance=numbers.choice([Balance("alternate"), Balance("ramp", 0.3), Balance(start=numbers.random()), Balance(start=1.0)]),
         )  # fmt: skip
 
@@ -49,7 +51,7 @@ def random_plans(count):
 
 def test_weights_sum_to_one_at_every_view_and_frame():
     for plan in random_plans(250):
-        for step, progress in ((0, 0.0), (1, 0.4), (2, 1.0)):
+        for step, progress in ((0, 0.0), (1, 0.4), (2, 0.7), (5, 1.0)):
             total = torch.zeros(plan.shape)
             for window, weights in plan.pieces(step, progress):
                 assert (weights >= 0).all() and weights.any() and weights.dtype == torch.float32
@@ -58,10 +60,47 @@ def test_weights_sum_to_one_at_every_view_and_frame():
             assert torch.allclose(total, torch.ones(plan.shape), atol=1e-6)
 
 
-def test_the_windows_of_all_steps_are_the_same_objects():
-    plan = plan_grid(12, 30, balance=Balance("ramp", 0.2), **SMALL)
-    first = [id(window) for window, _ in plan.pieces(0, 0.0)]
-    assert first == [id(window) for window, _ in plan.pieces(7, 0.9)]
+@pytest.mark.parametrize("views_as", ["frames", "batch"])
+def test_windows_are_the_same_objects_where_tiles_are_again_as_before(views_as):
+    plan = plan_grid(12, 30, balance=Balance("ramp", 0.2), views_as=views_as, **SMALL)
+    turns = [[id(window) for window, _ in plan.pieces(step, 0.3)] for step in range(24)]
+    assert turns[:12] == turns[12:] and not set(turns[0]) & set(turns[1])  # tiles of 3 and 5 begin at 3 and 4 places
+    assert len(plan.tiles["time"]) == 3 and len(plan.tiles["views"]) == 4
+    assert len({one for turn in turns for one in turn}) == sum(map(len, (turns[0], turns[1], turns[2]))) + (
+        sum(window.along == "views" for window, _ in plan.pieces(3))
+    )
+    still = plan_grid(12, 30, balance=Balance("ramp", 0.2), views_as=views_as, tile_origins=1, **SMALL)
+    assert [id(window) for window, _ in still.pieces(0, 0.0)] == [id(window) for window, _ in still.pieces(7, 0.9)]
+
+
+@pytest.mark.parametrize("balance", [Balance(), Balance("alternate")])
+def test_no_border_of_tiles_is_there_at_every_step(balance):
+    plan = plan_grid(12, 48, balance=balance)
+    for along in ("time", "views"):
+        begin = [
+            {int((window.views if along == "time" else window.frames)[0]) for window, _ in plan.pieces(step) if window.along == along}
+            for step in range(16)
+        ]
+        begin = [one for one in begin if one]
+        assert len(begin) == (16 if balance.kind == "constant" else 8)
+        assert all(not one & following for one, following in pairwise(begin))
+        for place in set.union(*begin):
+            assert sum(place in one for one in begin) <= (len(begin) + 2) // 3
+
+
+def test_moving_tiles_costs_nothing_where_rows_are_apart_and_one_tile_more_where_they_are_clips():
+    for step in range(4):
+        assert len(plan_grid(12, 48).pieces(step)) == 24
+    counts = [sum(window.along == "views" for window, _ in plan_grid(12, 48, views_as="batch").pieces(step)) for step in range(4)]
+    assert counts == [12, 15, 15, 15]
+    for step in range(4):
+        for window, _ in plan_grid(12, 30, views_as="batch", closed=False, **SMALL).pieces(step):
+            assert window.views.diff().eq(1).all() and window.frames.diff().eq(1).all()
+
+
+def test_tiles_that_overlap_cost_what_they_share():
+    plan = plan_grid(12, 96, tile_overlap=1 / 3)
+    assert all(len(plan.pieces(step)) == 1.5 * len(plan_grid(12, 96).pieces(step)) for step in range(4))
 
 
 def test_pieces_have_the_sizes_that_were_asked_for():
@@ -172,7 +211,7 @@ def test_it_is_the_naive_blend(views_as, closed):
     total, weight = torch.zeros(11, 2, 23, 2, 2, dtype=torch.float64), torch.zeros(11, 23, dtype=torch.float64)
     for along, share, first, second, tile in (("time", 0.3, plan.frames, 11, 3), ("views", 0.7, plan.views, 23, 5)):
         tiles = [list(range(start, start + tile)) for start in range(0, second, tile)]
-        if along == "time" and closed:
+        if (along == "time" and closed) or views_as == "frames":
             tiles[-1] = [place % second for place in tiles[-1]]
         elif tiles[-1][-1] >= second:
             tiles[-1] = list(range(second - tile, second))
@@ -277,9 +316,11 @@ def test_the_denoiser_of_a_grid_sees_pieces_of_views_and_frames():
     fused = progressive_denoiser(denoise, frames, views, tile_frames=5)
     assert torch.allclose(fused(grid, T), grid * 2, atol=2e-6) and torch.allclose(fused(grid, T, False), grid * 3, atol=2e-6)
     assert {window.along for window in seen} == {"time", "views"}
-    half = len(seen) // 2
-    fused(grid, torch.tensor(500.0)), fused(grid, torch.tensor(500.0), False)
-    assert [id(window) for window in seen[: 2 * half]] == [id(window) for window in seen[2 * half :]]
+    first = list(map(id, seen))
+    fused(grid, torch.tensor(500.0))
+    seen.clear()
+    fused(grid, T), fused(grid, T, False)  # the next run starts with the first step again
+    assert first == list(map(id, seen))
     with pytest.raises(ValueError, match="latents has shape"):
         fused(torch.zeros(12, 30, 2, 2), T)
 
@@ -315,17 +356,21 @@ def test_steps_are_counted_by_changes_of_the_timestep():
 # --- seams ---
 
 
-def seams(plan, jump):
-    """A sampled grid of noise whose neighbours differ by 1, from a model that adds plus or minus jump / 2 in every other window."""
+def seams(plan, jump=3.3, *, spread=0.0, steps=6):
+    """A grid from a model of pictures that vary by `spread` around noise whose neighbours differ by 1, plus or minus jump / 2 in every other window.
+
+    Without spread every step decides all anew, and the result is what the last one says.
+    """
     target, order = starting_noise((plan.shape[0], 4, plan.shape[1], 8, 8), 6) * 0.8862, {}
 
     def denoise(part, timestep, window):
-        bias = jump / 2 * (-1) ** order.setdefault(window, len(order))
-        return (part - cut(target, window, plan.views_as) - bias) / (float(timestep) / 1000)  # velocity of a flow to target + bias
+        sigma, mean = float(timestep) / 1000, cut(target, window, plan.views_as) + jump / 2 * (-1) ** order.setdefault(window, len(order))
+        trust = spread**2 * (1 - sigma) / (spread**2 * (1 - sigma) ** 2 + sigma**2)
+        return (part - mean - trust * (part - (1 - sigma) * mean)) / sigma  # velocity of a flow
 
-    scheduler, latents = wan_flow(6), starting_noise(target.shape, 7)
+    scheduler, latents = wan_flow(steps), starting_noise(target.shape, 7)
     for step, timestep in enumerate(scheduler.timesteps):
-        prediction = fuse(denoise, plan)(latents, timestep, step=step, progress=step / 6)
+        prediction = fuse(denoise, plan)(latents, timestep, step=step, progress=step / steps)
         latents = scheduler.step(prediction, timestep, latents, return_dict=False)[0]
     return Consistency.of(latents.transpose(1, 2), plan)
 
@@ -342,6 +387,29 @@ def test_seams_are_gone_where_windows_overlap(axis):
     assert fused.ratio <= 1.2 and disjoint.ratio >= 3
 
 
+@pytest.mark.parametrize("views_as", ["frames", "batch"])
+def test_seams_are_gone_on_both_axes_where_tiles_move(views_as):
+    moved, still = (seams(plan_grid(12, 96, tile_origins=count, views_as=views_as), spread=1.0, steps=8) for count in (4, 1))
+    print(f"\n{moved.text()}\ntiles that stay: x{still.seams:.2f}")
+    assert moved.seams <= 1.2 and still.seams >= 1.4
+
+
+def test_tiles_that_overlap_leave_no_seams_where_the_last_step_decides():
+    alone, shared = (seams(plan_grid(12, 96, tile_overlap=overlap)) for overlap in (0.0, 1 / 3))
+    print(f"\nside by side x{alone.seams:.2f}, overlapping x{shared.seams:.2f}")
+    assert shared.seams <= 1.2 and alone.seams >= 1.6
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7])
+def test_equalities_hold_where_tiles_have_moved(step):
+    plan = plan_grid(12, 30, view_overlap=3, **SMALL)
+    straight = fuse(mixing, plan)(LATENTS, T, step=step)
+    assert torch.allclose(fuse(mixing, plan)(LATENTS.roll(3, 0), T, step=step), straight.roll(3, 0), atol=2e-6)
+    assert not torch.allclose(straight, fuse(mixing, plan)(LATENTS, T), atol=1e-2)
+    whole = plan_grid(12, 9, view_window=12, tile_views=12, views_as="batch")
+    assert torch.equal(fuse(mixing, whole)(LATENTS[:, :, :9], T, step=step), mixing(LATENTS[:, :, :9].contiguous(), T, None))
+
+
 # --- refusals ---
 
 
@@ -351,6 +419,8 @@ def test_seams_are_gone_where_windows_overlap(axis):
         ({"view_overlap": 6}, "views: windows of 6 overlap by 6, expected 0 to 5"),
         ({"frame_overlap": 24}, "frames: windows of 24 overlap by 24, expected 0 to 23"),
         ({"tile_views": 0}, "tiles of 0 views and 12 frames"),
+        ({"tile_origins": 0}, "tiles begin at 0 places in turn, expected 1"),
+        ({"tile_overlap": 0.6}, "tiles share 0.6 of their size, expected 0 to 0.5"),
         ({"views_as": "clips"}, "expected frames or batch"),
         ({"balance": 1.5}, "balance goes from 1.5"),
         ({"balance": -0.1}, "balance goes from -0.1"),
