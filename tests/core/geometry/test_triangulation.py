@@ -108,9 +108,7 @@ def test_a_view_without_confidence_changes_nothing(truth):
     keypoints = keypoints_of(truth[:20], noise=1.0)
     confidence = keypoints.confidence.clone()
     confidence[3] = 0
-    without = triangulate(
-        replace(keypoints, pixels=keypoints.pixels[:3], confidence=confidence[:3]), RIG.take_views([0, 1, 2]), SMPL24
-    )
+    without = triangulate(replace(keypoints, pixels=keypoints.pixels[:3], confidence=confidence[:3]), RIG.take_views([0, 1, 2]), SMPL24)
     pixels = keypoints.pixels.clone()
     pixels[3] = torch.nan
     with_it = triangulate(replace(keypoints, pixels=pixels, confidence=confidence), RIG, SMPL24)
@@ -187,7 +185,9 @@ def test_coincident_joints_and_bones_of_no_length(truth):
 def test_moving_cameras_see_what_still_ones_do(truth):
     still = triangulate(keypoints_of(truth[:10], noise=1.0), RIG, SMPL24)
     moving = CameraRig(
-        intrinsics=RIG.intrinsics[:, None].repeat(1, 10, 1, 1), world_to_camera=RIG.world_to_camera[:, None].repeat(1, 10, 1, 1), image_size=SIZE
+        intrinsics=RIG.intrinsics[:, None].repeat(1, 10, 1, 1),
+        world_to_camera=RIG.world_to_camera[:, None].repeat(1, 10, 1, 1),
+        image_size=SIZE,
     )
     held = triangulate(keypoints_of(truth[:10], noise=1.0), moving, SMPL24)
     assert torch.allclose(still.motion.joints, held.motion.joints, atol=1e-5)
