@@ -129,6 +129,7 @@ def pictures() -> dict[Path, Tensor]:
         EXAMPLES / "two_people.jpg": row(two_people(walk, wave)),
         **film_examples(strides),
         **video_examples(walk, wave),
+        **view_examples(walk, wave),
     }
 
 
@@ -165,6 +166,22 @@ def video_examples(walk: Motion, wave: Motion) -> dict[Path, Tensor]:
         EXAMPLES / f"{example}.jpg": row(torch.stack([shown[motion][kind][frame] for motion, kind, frame in panels]))
         for example, panels in layouts.items()
     }
+
+
+def view_examples(walk: Motion, wave: Motion) -> dict[Path, Tensor]:
+    """Thumbnails of the examples of many views, and of the long video: normals, and depth where ComfyUI's own sampler is used."""
+    waving = in_place(chosen_frames(wave, 0.8, 1.6, 1.9, 2.2))
+    walking = in_place(chosen_frames(walk, 0.6, 0.9, 1.2, 1.5))
+    still = waving.cut(1, 2)
+    steps, lines = depth_and_normals(walking, cameras(walking)), skeletons(walking)
+    around = [maps.unflatten(0, (4, 4)) for maps in depth_and_normals(waving, cameras(waving, views=4, azimuth=0.0))]
+    turned = depth_and_normals(still, cameras(still, views=6, azimuth=0.0))
+    shown = {}
+    for suffix, kind in (("", 1), ("_native", 0)):
+        shown[EXAMPLES / f"multi_view_turntable{suffix}.jpg"] = row(torch.stack([around[kind][view, view] for view in range(4)]))
+        shown[EXAMPLES / f"novel_views{suffix}.jpg"] = row(turned[kind])
+        shown[EXAMPLES / f"long_video{suffix}.jpg"] = row(torch.stack([steps[kind][0], lines[1], steps[kind][2], lines[3]]))
+    return shown
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ class Workflow:
         self.notes: list[Note] = []
         self.groups: list[dict[str, Any]] = []
 
-    def add(self, id: str, kind: str, title: str, at: tuple[int, int], *, models=(), room: int = 0, **values) -> Step:
+    def add(self, id: str, kind: str, title: str, at: tuple[int, int], /, *, models=(), room: int = 0, **values) -> Step:
         """Add a node; ids are given so that `--set 1.file=...` goes on meaning the same. room: pixels kept free for what it shows when it has run."""
         if kind not in self.infos:
             raise ValueError(f"workflow: no node class {kind}")

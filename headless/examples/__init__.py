@@ -19,6 +19,14 @@ from .mvdit import mvdit_7b, mvdit_7b_cfg_sweep, mvdit_17b, mvdit_long
 from .native import mvdit_7b_native, mvdit_17b_fast, mvdit_17b_native
 from .people import two_people
 from .stock import STOCK
+from .views import (
+    long_video,
+    long_video_native,
+    multi_view_turntable,
+    multi_view_turntable_native,
+    novel_views,
+    novel_views_native,
+)
 
 WORKFLOWS = {
     one.__name__: one
@@ -37,6 +45,12 @@ WORKFLOWS = {
         mvdit_7b_native,
         mvdit_17b_native,
         mvdit_17b_fast,
+        multi_view_turntable,
+        novel_views,
+        long_video,
+        multi_view_turntable_native,
+        novel_views_native,
+        long_video_native,
     )
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 from ..workflow import Link, Workflow
 from .files import loader, save
 
-_LINKS = (
+LINKS = (
     "Released models: [yanboding/MTVCrafter](https://huggingface.co/yanboding/MTVCrafter); licences and consent are in the help of *Load MV-DiT*. "
     "*Download Model* fetches each of them."
 )
@@ -24,7 +24,7 @@ def mvdit_7b(infos: Mapping[str, Any]) -> Workflow:
     results(flow, **made)
     flow.note(
         _about("7B", "the VAE of CogVideoX-5B", "512 x 512 and 49 frames, 50 steps of DPM-Solver, cfg 3 between the motion and none"),
-        *_NOTE,
+        *NOTE,
     )
     return flow
 
@@ -49,7 +49,7 @@ def mvdit_17b(infos: Mapping[str, Any]) -> Workflow:
             "the VAE, text and image encoders of Wan2.1",
             "49 frames, the nearest released size to the picture's proportions, 50 steps, cfg 6",
         ),
-        *_NOTE,
+        *NOTE,
     )
     return flow
 
@@ -74,8 +74,8 @@ def mvdit_7b_cfg_sweep(infos: Mapping[str, Any]) -> Workflow:
     flow.frame("Video", "20", "21", "22")
     flow.note(
         "## What cfg does at 7B\n\nThe negative condition is the learned *no motion*. cfg 1 leaves it out and takes half the time; the release uses 3; higher values "
-        f"follow the motion more strictly and wear the picture out.\n\n{_LINKS}",
-        *_NOTE,
+        f"follow the motion more strictly and wear the picture out.\n\n{LINKS}",
+        *NOTE,
     )
     return flow
 
@@ -106,20 +106,21 @@ def mvdit_long(infos: Mapping[str, Any]) -> Workflow:
     flow.note(
         "## A video of any length\n\nThe model knows 49 frames. *Sample in windows* denoises overlapping windows of them together, so that there is no seam and no VAE "
         "between two clips; **mode** has the clip-by-clip ways as well. *Does it drift?* shows whether colour and contrast wander off.\n\n"
-        f"The whole motion is used: set **frames** of *Part* for less.\n\n{_LINKS}",
-        *_NOTE,
+        "The whole motion is used: set **frames** of *Part* for less. Take the example *long_video* for the same windows around any sampler; take this one for clip by clip, "
+        f"and where nothing but the released recipe is wanted.\n\n{LINKS}",
+        *NOTE,
     )
     return flow
 
 
-_NOTE = ((-420, 80), (380, 420))
+NOTE = ((-420, 80), (380, 420))  # place and size
 
 
 def _about(size: str, side: str, recipe: str) -> str:
     return (
         f"## A motion and a picture become a video\n\nMV-DiT {size} as it was released: {recipe}.\n\nRuns as it is, with a demo motion and a figure as the picture. For your "
         "own: choose a **file** (and its **video**) in *Motion* and a **file** in *Picture of the person*; *Part* says where the 49 frames begin.\n\n"
-        f"It needs MV-DiT {size}, {side} and the 4DMoT tokenizer. {_LINKS}"
+        f"It needs MV-DiT {size}, {side} and the 4DMoT tokenizer. {LINKS}"
     )
 
 
@@ -185,19 +186,30 @@ def text(flow: Workflow) -> dict[str, Link]:
     return {"positive": flow.out("32", "CONDITIONING"), "negative": flow.out("33", "CONDITIONING")}
 
 
-def condition(flow: Workflow, *, tokens: Link, picture: Link, model: Link | None = None, vae: Link | None = None, **more: Any) -> None:
-    """Node 17, with what it needs of `more`."""
+def condition(
+    flow: Workflow,
+    *,
+    tokens: Link,
+    picture: Link,
+    model: Link | None = None,
+    vae: Link | None = None,
+    length: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> None:
+    """Node 17, with what it needs of `more`. length: `frames` and `fit`, where they are not the defaults."""
     wanted = {name: more[name] for name in ("positive", "negative", "clip_vision") if name in more}
     flow.add(
         "17", "Motion4D_ConditionVideoOnMotion", "Condition on motion", (1520, 80), room=110, model=model or flow.out("14", "model"), tokens=tokens,
-        reference=picture, vae=vae or flow.out("15", "vae"), **wanted,
+        reference=picture, vae=vae or flow.out("15", "vae"), **wanted, **(length or {}),
     )  # fmt: skip
 
 
-def sampled(flow: Workflow, id: str, at: tuple[int, int], *, title: str = "Sample", **values: Any) -> None:
-    """A Sample MV-DiT of what node 17 gives."""
-    given = {name: flow.out("17", name) for name in ("positive", "negative", "latent")}
-    flow.add(id, "Motion4D_SampleMVDiT", title, at, model=flow.out("14", "model"), **given, **values)
+def sampled(
+    flow: Workflow, id: str, at: tuple[int, int], *, title: str = "Sample", model: str = "14", given: str = "17", **values: Any
+) -> None:
+    """A Sample MV-DiT of what the node `given` gives, by the model of the node `model`."""
+    under = {name: flow.out(given, name) for name in ("positive", "negative", "latent")}
+    flow.add(id, "Motion4D_SampleMVDiT", title, at, model=flow.out(model, "model"), **under, **values)
 
 
 def decoded(flow: Workflow, id: str, latent: Link, at: tuple[int, int], *, vae: Link | None = None) -> None:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..workflow import Workflow
+from ..workflow import Link, Workflow
 from .files import loader
-from .mvdit import condition, decoded, models_7b, motion_part, prompts, results, text
+from .mvdit import NOTE, condition, decoded, models_7b, motion_part, prompts, results, text
 
-_NOTE = ((-420, 80), (380, 420))
 _ADAPTED = (
     "needs Wan2.1 image to video (any file that ComfyUI reads), the motion adapter, the VAE, text and image encoders of Wan2.1 and the 4DMoT tokenizer; "
     "licences and consent are in the help of *Load Motion Adapter*. *Load CLIP* (type wan) and *Load CLIP Vision* do as well for the encoders."
@@ -31,7 +30,7 @@ def mvdit_7b_native(infos: Mapping[str, Any]) -> Workflow:
         "## MV-DiT 7B in ComfyUI's KSampler\n\nThe model is one of ComfyUI's own: any sampler, LoRA loader, preview or offloading works on it. Its **cfg** goes between the "
         "motion and the learned *no motion*; 1 takes half the time.\n\nWith *ddim*, *simple* and 50 steps it is the released DDIM; for other numbers of steps, use "
         "*SamplerCustomAdvanced* with *Released Sigmas*. The released DPM is in the example *mvdit_7b*.",
-        *_NOTE,
+        *NOTE,
     )
     return flow
 
@@ -40,21 +39,14 @@ def mvdit_17b_native(infos: Mapping[str, Any]) -> Workflow:
     """The motion adapter on ComfyUI's Wan2.1, through SamplerCustomAdvanced with the schedule of the release."""
     flow = Workflow(infos)
     made = _adapted(flow)
-    given = {name: flow.out("17", name) for name in ("positive", "negative")}
     flow.add("40", "RandomNoise", "Noise", flow.below("17"))
-    flow.add("41", "CFGGuider", "Guidance", flow.below("40"), model=flow.out("16", "model"), **given, cfg=6.0)
-    flow.add("42", "KSamplerSelect", "Solver", flow.below("41"), sampler_name="euler")
-    flow.add("43", "Motion4D_ReleasedSigmas", "Schedule", flow.below("42"), recipe="17B")
-    flow.add(
-        "18", "SamplerCustomAdvanced", "Sampler", flow.below("43"), room=240, noise=flow.out("40", "NOISE"), guider=flow.out("41", "GUIDER"),
-        sampler=flow.out("42", "SAMPLER"), sigmas=flow.out("43", "sigmas"), latent_image=flow.out("17", "latent"),
-    )  # fmt: skip
+    custom_sampler(flow, noise=flow.out("40", "NOISE"), model=flow.out("16", "model"), given="17", cfg=6.0, solver="euler", recipe="17B")
     decoded(flow, "19", flow.out("18", "output"), flow.below("18"), vae=flow.out("15", "VAE"))
     results(flow, **made)
     flow.note(
         "## Motion on ComfyUI's own Wan2.1\n\n*Apply Motion Attention* puts the motion adapter on a stock model; everything that works on Wan2.1 goes on working: "
         f"quantised models, LoRA, block swapping, caches.\n\nIt {_ADAPTED}",
-        *_NOTE,
+        *NOTE,
     )
     return flow
 
@@ -75,9 +67,23 @@ def mvdit_17b_fast(infos: Mapping[str, Any]) -> Workflow:
         "## MV-DiT 17B in 6 to 10 steps\n\nA step-distilled LoRA on the same model: cfg 1, so that every step is one pass, and a tenth of the steps. The LoRA of the release is "
         "FusionX, with 10 steps; lightx2v is set here.\n\n"
         f"It {_ADAPTED} The LoRA has terms of its own.",
-        *_NOTE,
+        *NOTE,
     )
     return flow
+
+
+def custom_sampler(
+    flow: Workflow, *, noise: Link, model: Link, given: str, cfg: float, solver: str, recipe: str, title: str = "Sampler"
+) -> None:
+    """Nodes 41 to 43 and 18 below the noise: SamplerCustomAdvanced of what the node `given` gives, with a released schedule."""
+    under = {name: flow.out(given, name) for name in ("positive", "negative")}
+    flow.add("41", "CFGGuider", "Guidance", flow.below(noise.step), model=model, **under, cfg=cfg)
+    flow.add("42", "KSamplerSelect", "Solver", flow.below("41"), sampler_name=solver)
+    flow.add("43", "Motion4D_ReleasedSigmas", "Schedule", flow.below("42"), recipe=recipe)
+    flow.add(
+        "18", "SamplerCustomAdvanced", title, flow.below("43"), room=240, noise=noise, guider=flow.out("41", "GUIDER"),
+        sampler=flow.out("42", "SAMPLER"), sigmas=flow.out("43", "sigmas"), latent_image=flow.out(given, "latent"),
+    )  # fmt: skip
 
 
 def _adapted(flow: Workflow, *, lora: bool = False) -> dict[str, Any]:

@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 from motion4d.core.formats import load_motion, read_video
+from motion4d.core.formats.pictures import read_picture
 from motion4d.core.sampling.recipes import RECIPES
 from motion4d.core.skeletons import SMPL24
 from motion4d.headless import EXAMPLE_INPUTS, EXAMPLES
 from motion4d.headless.cli import main
 from motion4d.headless.examples import WORKFLOWS, node_infos, texts
+from motion4d.headless.examples.stock import STOCK
 from motion4d.headless.workflow import Workflow
 
 
@@ -138,3 +140,65 @@ def test_the_native_7b_samples_as_the_released_ddim(infos):
     recipe = RECIPES["7B DDIM"]
     assert (sampler["sampler_name"], sampler["scheduler"]) == ("ddim", "simple")
     assert (sampler["steps"], sampler["cfg"]) == (recipe.steps, recipe.guidance) and 1000 % recipe.steps == 0
+
+
+# --- many views, and long videos in windows ---
+
+IN_WINDOWS = ("multi_view_turntable", "novel_views", "long_video")
+
+
+@pytest.mark.parametrize("name", IN_WINDOWS)
+def test_what_is_inspected_are_the_windows_that_were_sampled(name, infos):
+    api = forms(name, infos)[1]
+    kinds = {node["class_type"]: node["inputs"] for node in api.values()}
+    sampled, inspected = kinds["Motion4D_ApplyWindows"], kinds["Motion4D_InspectConsistency"]
+    shared = [key for key in sampled if key in inspected and key != "closed"]
+    assert len(shared) == 6 and all(sampled[key] == inspected[key] for key in shared)
+
+
+@pytest.mark.parametrize("name", IN_WINDOWS)
+def test_the_twin_differs_in_its_sampler_alone(name, infos):
+    ours, native = forms(name, infos)[1], forms(f"{name}_native", infos)[1]
+    assert {step for step in ours | native if ours.get(step) != native.get(step)} == {"18", "40", "41", "42", "43"}
+    kinds = {node["class_type"]: node["inputs"] for node in native.values()}
+    noise, windows = kinds["Motion4D_MultiViewNoise"], kinds["Motion4D_ApplyWindows"]
+    if noise["kind"] == "repeat_shuffle":
+        axis = {"time": "frame", "views": "view"}[noise["along"]]
+        assert (noise["window"], noise["overlap"]) == (windows[f"{axis}_window"], windows[f"{axis}_overlap"])
+    recipe = RECIPES[kinds["Motion4D_ReleasedSigmas"]["recipe"]]
+    assert recipe.solver == kinds["KSamplerSelect"]["sampler_name"] and not set(STOCK) & {node["class_type"] for node in ours.values()}
+
+
+def windows(**values):
+    """Settings of the windows that are sampled in, and of those that are inspected."""
+    return [f"{node}.{key}={value}" for node in (16, 27) for key, value in values.items()]
+
+
+def shape_of(path):
+    film = read_video(path)
+    return len(film), tuple(film.image_size), film.fps
+
+
+def test_a_turntable_has_a_video_for_each_view(tmp_path, tiny):
+    cut = windows(frame_window=4, frame_overlap=1, view_window=2, view_overlap=1, tile_views=2, tile_frames=3)
+    size = ("17.width=32", "17.height=32", "18.steps=2", "4.width=64", "4.height=64", "4.views=3", "3.frames=17")
+    files = ran("multi_view_turntable", tmp_path, tiny, *size, *cut)
+    views = {f"turntable_view_0000{number}_.mp4" for number in (2, 3)}
+    assert set(files) == {"turntable.mp4", "turntable_control.mp4", "turntable_view.mp4"} | views
+    assert shape_of(files["turntable.mp4"]) == (17, (32, 96), 20.0) and shape_of(files["turntable_control.mp4"]) == (17, (64, 192), 20.0)
+    assert all(shape_of(files[name]) == (17, (32, 32), 20.0) for name in {"turntable_view.mp4"} | views)
+    grid, last = read_video(files["turntable.mp4"]).frames(), read_video(files["turntable_view_00003_.mp4"]).frames()
+    assert (grid[:, :, 64:] - last).abs().mean() < 0.1 < (grid[:, :, :32] - last).abs().mean()
+
+
+def test_a_still_person_is_turned_around(tmp_path, tiny):
+    size = ("17.width=32", "17.height=32", "18.steps=1", "4.width=64", "4.height=64", "4.views=14")
+    files = ran("novel_views", tmp_path, tiny, *size)
+    assert set(files) == {"views.png", "views.mp4", "views_control.png"}
+    assert shape_of(files["views.mp4"]) == (14, (32, 32), 9.0) and read_picture(files["views.png"])[0].shape == (128, 128, 3)
+
+
+def test_a_video_is_longer_than_the_model_knows(tmp_path, tiny):
+    size = ("17.width=32", "17.height=32", "18.steps=1", "4.width=64", "4.height=64", "20.height=48", "3.frames=65")
+    files = ran("long_video", tmp_path, tiny, *size)
+    assert set(files) == {"long.mp4", "long_strip.mp4"} and shape_of(files["long.mp4"]) == (65, (32, 32), 20.0)
