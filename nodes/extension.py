@@ -31,6 +31,7 @@ from .motion.inspection import InspectMotion
 from .motion.maps import DrawSkeleton, EncodeBoneMaps, RenderBoneMaps, SaveDepthMaps
 from .motion.people import ComposeBoneMaps, GatherPeople, SelectPerson, SplitPeople
 from .motion.placement import FitMotionToTokenizer
+from .motion.rigs import SolveSkeleton
 from .motion.rigs_out import SaveAnimatedRig
 from .motion.tokens import DecodeMotionTokens, EditMotionTokens, EncodeMotionTokens, InspectCodebook
 from .samplers.conditioning import ConditionVideoOnMotion
@@ -97,6 +98,7 @@ NODES = [
     PoseBodyModel,
     MakeBodyMesh,
     LoadRig,
+    SolveSkeleton,
     SaveAnimatedRig,
     LoadReference,
     LoadMVDiT,

@@ -1,6 +1,14 @@
 import pytest
 import torch
-from motion4d.core.geometry.kinematics import forward, joint_positions, rest_pose, tree_levels, world_rotations
+from motion4d.core.geometry.kinematics import (
+    forward,
+    joint_positions,
+    placed_tracks,
+    rest_pose,
+    root_tracks,
+    tree_levels,
+    world_rotations,
+)  # fmt: skip
 from motion4d.core.geometry.rotations import nearest_rotation, rotvec_to_matrix
 from motion4d.core.skeletons import COCO17, SMPL24, SMPLX55
 from motion4d.core.types import Animation, Frame, Rig, Skeleton
@@ -125,3 +133,38 @@ def test_a_skeleton_s_rest_pose_follows_its_motion_to_another_device_and_precisi
     turns, path = torch.eye(3, dtype=torch.float64).expand(2, 24, 3, 3), torch.zeros(2, 3, dtype=torch.float64)
     joints = joint_positions(turns.to("meta"), path.to("meta"), *rest_pose(SMPL24), SMPL24.parents)
     assert joints.device.type == "meta" and joints.dtype == torch.float64 and joints.shape == (2, 24, 3)
+
+
+def test_placed_joints_stand_where_they_are_put_and_carry_what_hangs_on_them(generator):
+    rig = bent_rig(generator)
+    turns, places = random_rotations(3, 4, generator=generator), torch.randn(3, 1, 3, generator=generator, dtype=torch.float64)
+    free = animation(rig, turns)
+    put = Animation(rotations=turns, translation=free.translation, fps=30.0, rig=rig, placed=(1,), places=places)
+    before, after = forward(free).joints, forward(put).joints
+    assert torch.equal(after[:, 1], places[:, 0]) and torch.equal(after[:, [0, 3]], before[:, [0, 3]])
+    assert torch.allclose(after[:, 2] - after[:, 1], before[:, 2] - before[:, 1], atol=1e-12)
+    # Seen from the parent the place is the same, wherever that is.
+    seen = placed_tracks(put)[1]
+    world = world_rotations(turns, rig.skeleton.parents)
+    assert torch.allclose((world[:, 0] @ seen[..., None])[..., 0] + after[:, 0], places[:, 0], atol=1e-12)
+    assert placed_tracks(free) == {}
+
+
+def test_further_roots_are_placed_too():
+    skeleton = Skeleton(names=("a", "b", "c"), parents=(-1, -1, 1), mirror=(0, 1, 2), rest=torch.eye(3))
+    places = torch.tensor([[[4.0, 5.0, 6.0]]])
+    put = Animation(
+        rotations=torch.eye(3).expand(1, 3, 3, 3), translation=torch.zeros(1, 3), fps=30.0, rig=skeleton, placed=(1,), places=places
+    )
+    assert torch.equal(root_tracks(put)[1], places[:, 0].double()) and torch.equal(root_tracks(put)[0], torch.zeros(1, 3).double())
+    assert torch.equal(forward(put).joints[0, 2], torch.tensor([4.0, 4.0, 7.0]))
+
+
+@pytest.mark.parametrize("placed", [(0,), (1, 1), (3,), (), (1, 2)])
+def test_places_that_belong_to_no_joint_are_refused(placed):
+    skeleton = Skeleton(names=("a", "b", "c"), parents=(-1, -1, 1), mirror=(0, 1, 2), rest=torch.eye(3))
+    places = torch.zeros(1, 2 if placed == (1, 1) else 1, 3)
+    with pytest.raises(ValueError, match="place"):
+        Animation(
+            rotations=torch.eye(3).expand(1, 3, 3, 3), translation=torch.zeros(1, 3), fps=30.0, rig=skeleton, placed=placed, places=places
+        )
