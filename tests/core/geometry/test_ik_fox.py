@@ -38,7 +38,7 @@ def test_the_fox_is_reached_in_its_own_animations(fox, clip, twist):
     off = errors(found, known)
     hips = off[:, 0]
     assert hips.max() < 0.1  # many children settle it
-    assert off.mean() < (3, 5, 8)[clip]
+    assert off.mean() < (0.3, 1.5, 4)[clip]
 
 
 def test_a_fit_is_nearer_to_the_rotations_under_noise(fox, generator):
