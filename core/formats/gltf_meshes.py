@@ -31,7 +31,10 @@ def load_meshes(rig: Rig) -> tuple[RigMesh, ...]:
     """
     source = _Source(rig)
     found = [
-        mesh for node in scene_nodes(rig.document) if "mesh" in entry(rig.document, "nodes", node) for mesh in source.node_meshes(node)
+        mesh
+        for node in sorted(scene_nodes(rig.document))
+        if "mesh" in entry(rig.document, "nodes", node)
+        for mesh in source.node_meshes(node)
     ]
     return tuple(found)
 
@@ -112,7 +115,7 @@ class _Source:
         attributes = _attributes(owner, primitive)
         vertices = self.read(f"{owner}, POSITION", attributes.get("POSITION"), 3).float()
         count = len(vertices)
-        self.spend(4 * count)
+        self.spend(16 * count)
         if int(faces.max()) >= count or int(faces.min()) < 0:
             raise ValueError(f"{owner}: its indices reach {int(faces.max())}, it has {count} vertices")
 

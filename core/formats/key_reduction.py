@@ -4,7 +4,7 @@ The split is Ramer (1972) and Douglas and Peucker (1973), with the error measure
 quaternions for rotations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -59,7 +59,8 @@ def reduce_keys(animation: Animation, tolerance: KeyTolerance) -> ReducedKeys:
     quats = continuous(matrix_to_quat_xyzw(animation.rotations.double())).numpy().astype(np.float32).astype(float)
     tracks = {joint: track.numpy() for joint, track in (root_tracks(animation) | placed_tracks(animation)).items()}
     joints, first = _reached(animation, quats, tracks, None), animation.skeleton.roots[0]
-    degrees, metres = tolerance.degrees, tolerance.metres / 2
+    # Half of the metres go to what translates, shared along the chain on which most joints do; the turns have to do with the rest.
+    degrees, metres = tolerance.degrees, tolerance.metres / 2 / _most_along_a_chain(tracks.keys(), animation.skeleton.parents)
     for _ in range(_ROUNDS):
         rotations = tuple(kept_frames(_turn_error(quats[:, joint]), len(quats), degrees) for joint in range(quats.shape[1]))
         translations = {joint: kept_frames(_step_error(track), len(track), metres) for joint, track in tracks.items()}
@@ -68,10 +69,16 @@ def reduce_keys(animation: Animation, tolerance: KeyTolerance) -> ReducedKeys:
         moved = (_reached(animation, quats, tracks, keys) - joints).norm(dim=-1).max()
         if moved <= tolerance.metres:
             return keys
-        less = min(0.7, max(0.05, 1.2 * tolerance.metres / float(moved)))  # errors go with the bound
-        degrees, metres = degrees * less, metres * less
+        degrees *= min(0.7, max(0.05, tolerance.metres / float(moved)))  # errors go with the bound
     every = np.arange(len(quats))
     return ReducedKeys((every,) * quats.shape[1], dict.fromkeys(tracks, every))
+
+
+def _most_along_a_chain(chosen: Container[int], parents: tuple[int, ...]) -> int:
+    count: list[int] = []
+    for joint, parent in enumerate(parents):
+        count.append((count[parent] if parent >= 0 else 0) + (joint in chosen))
+    return max(count)
 
 
 def _reached(animation: Animation, quats: np.ndarray, tracks: dict[int, np.ndarray], keys: ReducedKeys | None) -> Tensor:
