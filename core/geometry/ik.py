@@ -144,7 +144,6 @@ def _placed_chain(task: _Task, root: int, loose: float) -> dict[int, Tensor]:
         both = seen & task.seen[:, above]
         change = (task.joints[:, joint] - task.joints[:, above]).norm(dim=-1) - (task.rest[joint] - task.rest[above]).norm()
         if both.any() and float(change[both].square().mean().sqrt()) > loose:
-            # Held relative to the joint above where missing, which is seen more often than not.
             tracks[joint] = hold(task.joints[:, joint], seen)
     return tracks
 

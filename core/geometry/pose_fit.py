@@ -26,9 +26,12 @@ _EXACT = 1e-18  # of the sum: a billionth of the extent
 
 @dataclass(frozen=True)
 class Fit:
-    """Joints first: target (J, T, 3) and weight (J, T) of positions, base (J, T, 3) where a joint's chain starts, bones (J, 3) at rest, above (J) the parent
-    or the joint itself, path (J, J) 1 where a bone leads to a joint, tied (J, 1) 0 for roots and placed joints, calm (J, 1) 0 where any turn is as good as none: of
-    those among them that carry bones."""
+    """What positions are asked of turns; joints come first.
+
+    target: (J, T, 3). weight: (J, T). base: (J, T, 3) where a joint's chain starts. bones: (J, 3) at rest. above: (J) the parent or the joint itself.
+    path: (J, J) 1 where a bone leads to a joint. tied: (J, 1) 0 for roots and placed joints. calm: (J, 1) 0 for those among them that carry bones, of which
+    any turn is as good as none.
+    """
 
     target: Tensor
     weight: Tensor

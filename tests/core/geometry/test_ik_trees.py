@@ -1,5 +1,7 @@
 """Rotations of any tree, with any twist: what was posed by rotations is reached, whatever the tree, its rest pose and its roots."""
 
+import time
+
 import pytest
 import torch
 from motion4d.core.geometry.ik import TWISTS, solve_rotations
@@ -279,7 +281,7 @@ def error_in_degrees(found, world):
 
 
 def test_each_twist_has_motions_that_it_gets_back_best(generator):
-    time = torch.arange(60, dtype=torch.float64) / 30
+    seconds = torch.arange(60, dtype=torch.float64) / 30
 
     def errors(skeleton, turns):
         world = world_rotations(turns, skeleton.parents)
@@ -290,8 +292,8 @@ def test_each_twist_has_motions_that_it_gets_back_best(generator):
     rest = torch.tensor([[0.0, 1, 0], [0.2, 1, 0], [-0.2, 1, 0.1], [0.5, 1, 0], [0.72, 1, 0.15]])
     arm = tree((-1, 0, 0, 1, 3), rest)
     turns = torch.eye(3, dtype=torch.float64).repeat(60, 5, 1, 1)
-    turns[:, 1] = rotvec_to_matrix(torch.stack([1.4 * torch.sin(2 * time), 0 * time, 0.8 * time], -1))
-    turns[:, 3] = rotvec_to_matrix(torch.stack([0 * time, -0.6 - 0.5 * torch.sin(3 * time), 0 * time], -1))
+    turns[:, 1] = rotvec_to_matrix(torch.stack([1.4 * torch.sin(2 * seconds), 0 * seconds, 0.8 * seconds], -1))
+    turns[:, 3] = rotvec_to_matrix(torch.stack([0 * seconds, -0.6 - 0.5 * torch.sin(3 * seconds), 0 * seconds], -1))
     found = errors(arm, turns)
     assert found["lookahead"] < 1 < 10 < found["inherit"]
 
@@ -299,7 +301,7 @@ def test_each_twist_has_motions_that_it_gets_back_best(generator):
     limb = tree((-1, 0, 0, 1, 3), torch.tensor([[0.0, 1, 0], [0.2, 1, 0], [-0.2, 1, 0.1], [0.2, 0.7, 0], [0.2, 0.4, 0]]))
     down = torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64)
     raised = rotvec_to_matrix(torch.tensor([-1.0, 0.0, 0.0], dtype=torch.float64)) @ down
-    way = rotvec_to_matrix(4 * time[:, None] * torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)) @ raised
+    way = rotvec_to_matrix(4 * seconds[:, None] * torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)) @ raised
     turns = torch.eye(3, dtype=torch.float64).repeat(60, 5, 1, 1)
     turns[0, 1] = align_vectors(down, way[0])
     for frame in range(1, 60):
@@ -313,7 +315,7 @@ def test_each_twist_has_motions_that_it_gets_back_best(generator):
     )
     spine = tree((-1, 0, 0, 0, 3, 4, 5, 5, 5), rest)
     turns = torch.eye(3, dtype=torch.float64).repeat(60, 9, 1, 1)
-    turns[:, [3, 4, 5]] = rotvec_to_matrix(torch.stack([0 * time, 0.5 * torch.sin(2 * time), 0 * time], -1))[:, None]
+    turns[:, [3, 4, 5]] = rotvec_to_matrix(torch.stack([0 * seconds, 0.5 * torch.sin(2 * seconds), 0 * seconds], -1))[:, None]
     found = errors(spine, turns)
     assert found["optimise"] < 0.2 * found["inherit"] and found["inherit"] > 5
 
@@ -330,3 +332,10 @@ def test_temporal_twist_holds_noisy_children_of_a_line_still(generator):
 def test_unknown_options_are_refused(option, message, generator):
     with pytest.raises(ValueError, match=message):
         solve_rotations(posed(SMPL24, generator)[0], SMPL24, **option)
+
+
+def test_a_long_clip_takes_a_moment(generator):
+    motion, _ = posed(SMPL24, generator, frames=3000)
+    start = time.process_time()
+    solve_rotations(motion, SMPL24)
+    assert time.process_time() - start < 2  # seconds of this process; about 0.1
