@@ -32,6 +32,7 @@ from .motion.maps import DrawSkeleton, EncodeBoneMaps, RenderBoneMaps, SaveDepth
 from .motion.people import ComposeBoneMaps, GatherPeople, SelectPerson, SplitPeople
 from .motion.placement import FitMotionToTokenizer
 from .motion.rigs import SolveSkeleton
+from .motion.rig_views import PlaceRigCameras, RenderRigViews
 from .motion.rigs_out import SaveAnimatedRig
 from .motion.tokens import DecodeMotionTokens, EditMotionTokens, EncodeMotionTokens, InspectCodebook
 from .samplers.conditioning import ConditionVideoOnMotion
@@ -98,6 +99,8 @@ NODES = [
     PoseBodyModel,
     MakeBodyMesh,
     LoadRig,
+    PlaceRigCameras,
+    RenderRigViews,
     SolveSkeleton,
     SaveAnimatedRig,
     LoadReference,

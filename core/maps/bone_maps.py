@@ -121,7 +121,7 @@ def _draw(
         if finer is not None:
             fine = finer.blank(part.stop - first, painter.device or "cpu")
             finer.paint(body, part, fine)
-            edges.append(_edge_samples(drawn[3], fine, first))
+            edges.append(edge_samples(drawn[3], fine, first))
         if painter.device is not None:
             for place, picture in zip(places, drawn, strict=True):
                 place.copy_(picture)
@@ -132,7 +132,7 @@ def _draw(
     return EdgeSamples(**{name: torch.cat([getattr(part, name) for part in edges]) for name in ("index", "depth", "normal", "ids")})
 
 
-def _edge_samples(ids: Tensor, fine: tuple[Tensor, ...], first: int) -> EdgeSamples:
+def edge_samples(ids: Tensor, fine: tuple[Tensor, ...], first: int) -> EdgeSamples:
     """Samples of the pixels of N images in which not all points see what the centre does; `first` is the number of the first image."""
     pairs, own = fine[3].view(torch.int32), torch.stack([ids, ids], -1).view(torch.int32)[..., 0]  # two neighbours compared as one number
     mixed = (pairs[:, 0::2] != own) | (pairs[:, 1::2] != own)

@@ -72,6 +72,10 @@ SIGNATURES = {
     "Motion4D_CurateClips": "estimator folder frames uncertain flow blur filename_prefix -> report manifest kept",
     "Motion4D_LoadRig": "file skin clip fps default -> rig animation motion contents",
     "Motion4D_SolveSkeleton": "motion skeleton twist method aim size rig cameras -> animation motion report",
+    "Motion4D_PlaceRigCameras": "rig azimuths paper_literal elevation margin distance lens width height animation -> cameras report",
+    "Motion4D_RenderRigViews": (
+        "rig cameras frame soft_edges textures background animation -> images depth normals mask maps radii report"
+    ),
     "Motion4D_SaveAnimatedRig": "animation filename_prefix format key_degrees key_metres -> path model_file report",
     "Motion4D_LoadReference": "file default -> image",
     "Motion4D_LoadMVDiT": "file precision -> model info",
