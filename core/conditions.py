@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from .sampling.progressive import ViewsAs, Window, is_turned
+from .sampling.progressive import ViewsAs, Window, is_turned, taken
 from .shapes import check_shapes
 from .types import MotionTokens
 
@@ -47,8 +47,9 @@ class MotionCondition:
         """Of some latent frames, in the order given; places in time count from 0 in every window."""
         if not len(indices) or min(indices) < 0 or max(indices) >= self.frames:
             raise ValueError(f"MotionCondition: window {list(indices)[:4]}... of {self.frames} latent frames: expected frames that exist")
-        rows = torch.as_tensor(indices)
-        tokens = None if self.tokens is None else self.tokens.unflatten(0, (self.frames, -1))[rows].flatten(0, 1)
+        tokens = None
+        if self.tokens is not None:
+            tokens = taken(self.tokens.unflatten(0, (self.frames, -1)), 0, torch.as_tensor(indices)).flatten(0, 1)
         return replace(self, tokens=tokens, frames=len(indices))
 
 
@@ -116,7 +117,7 @@ class VideoCondition:
     def window(self, indices: Sequence[int]) -> "VideoCondition":
         """Of some latent frames. A reference that holds for the whole video (known 0) starts anew in every window."""
         motion = self.motion.window(indices)
-        reference = hold(self.reference, len(indices)) if self.known == 0 else self.reference[:, torch.as_tensor(indices)]
+        reference = hold(self.reference, len(indices)) if self.known == 0 else taken(self.reference, 1, torch.as_tensor(indices))
         leading = next((place for place, index in enumerate(indices) if index != place), len(indices))
         carried = self.carried[:, :leading] if self.carried is not None and leading else None
         return replace(self, motion=motion, reference=reference, known=min(leading, self.known), carried=carried)
@@ -128,13 +129,15 @@ Condition = TypeVar("Condition", MotionCondition, VideoCondition)
 class Pieces:
     """Conditions of the views of a grid, cut as `core.sampling.progressive.cut` cuts its latents: one for each row of a piece.
 
-    A piece is made once for a window, so that what recognises conditions by identity can keep what it makes of them; conditions without motion
-    are the same object in all windows of one length. A window over everything gives the conditions themselves.
+    A row is made once, whatever pieces it is in, so that what recognises conditions by identity can keep what it makes of them; conditions
+    without motion are the same object in all windows of one length. A window over everything gives the conditions themselves. Windows of
+    frames share the memory of what they are cut from. Instants of several views are copies, of all windows together the whole length once for
+    each window of views.
     """
 
     def __init__(self, views_as: ViewsAs = "frames"):
         self.views_as = views_as
-        self._made: dict[tuple, tuple] = {}
+        self._rows: dict[_Row, MotionCondition | VideoCondition] = {}
         self._still: dict[tuple, MotionCondition] = {}
 
     def of(self, conditions: Sequence[Condition], window: Window) -> tuple[Condition, ...]:
@@ -146,10 +149,12 @@ class Pieces:
         Raises:
             ValueError: along views, some have motion and others none, or they know different numbers of frames.
         """
-        key = (window, *conditions)
-        if key not in self._made:
-            self._made[key] = tuple(map(self._shared, piece(conditions, window, self.views_as)))
-        return self._made[key]
+        return tuple(map(self._kept, _rows(conditions, window, self.views_as)))
+
+    def _kept(self, row: "_Row") -> Condition:
+        if row not in self._rows:
+            self._rows[row] = self._shared(row.made())
+        return self._rows[row]
 
     def _shared(self, condition: Condition) -> Condition:
         if isinstance(condition, VideoCondition):
@@ -162,11 +167,30 @@ class Pieces:
 
 def piece(conditions: Sequence[Condition], window: Window, views_as: ViewsAs = "frames") -> tuple[Condition, ...]:
     """One condition for each row that `core.sampling.progressive.cut` makes of a window; see `Pieces`."""
-    views = [conditions[int(view) % len(conditions)] for view in window.views]
-    frames = window.frames.tolist()
+    return tuple(row.made() for row in _rows(conditions, window, views_as))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What one row of a piece shows: some frames of one view, or, turned, several views at one frame."""
+
+    views: tuple[MotionCondition | VideoCondition, ...]
+    frames: tuple[int, ...]
+    turned: bool
+
+    def made(self) -> MotionCondition | VideoCondition:
+        if self.turned:
+            return _across(self.views, self.frames[0])
+        view = self.views[0]
+        return view if self.frames == tuple(range(_length(view))) else view.window(self.frames)
+
+
+def _rows(conditions: Sequence[Condition], window: Window, views_as: ViewsAs) -> list[_Row]:
+    views = tuple(conditions[int(view) % len(conditions)] for view in window.views)
+    frames = tuple(window.frames.tolist())
     if is_turned(window, views_as):
-        return tuple(_across(views, frame) for frame in frames)
-    return tuple(one if frames == list(range(_length(one))) else one.window(frames) for one in views)
+        return [_Row(views, (frame,), True) for frame in frames]
+    return [_Row((view,), frames, False) for view in views]
 
 
 def _length(condition: MotionCondition | VideoCondition) -> int:
@@ -218,7 +242,7 @@ def known_mask(condition: VideoCondition) -> Tensor:
 
 def hold(latents: Tensor, frames: int) -> Tensor:
     """Latents (C, F, h, w) cut to a number of latent frames, or continued by their last one: a still picture, or grey, goes on like that."""
-    return latents[:, torch.arange(frames).clamp(max=latents.shape[1] - 1)]
+    return taken(latents, 1, torch.arange(frames).clamp(max=latents.shape[1] - 1))
 
 
 def video_frames(latents: int) -> int:

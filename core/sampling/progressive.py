@@ -194,7 +194,7 @@ def cut(latents: Tensor, window: Window, views_as: ViewsAs = "frames") -> Tensor
     Along time a row is a view and n are frames. Along views a row is an instant and n are views, or with views_as "batch" as along time.
     """
     axes = sorted(((0, window.views), (2, window.frames)), key=lambda one: len(_runs(one[1])))  # what needs no copy first
-    part = _taken(_taken(latents, *axes[0]), *axes[1])
+    part = taken(taken(latents, *axes[0]), *axes[1])
     return (part.transpose(0, 2) if is_turned(window, views_as) else part).contiguous()
 
 
@@ -289,12 +289,12 @@ def is_turned(window: Window, views_as: ViewsAs) -> bool:
     return window.along == "views" and views_as == "frames"
 
 
-def _taken(latents: Tensor, axis: int, indices: Tensor) -> Tensor:
-    """Some positions of an axis; no copy where they follow each other."""
+def taken(tensor: Tensor, axis: int, indices: Tensor) -> Tensor:
+    """Some positions of an axis, in the order given; the same memory where they follow each other."""
     runs = _runs(indices)
     if len(runs) == 1:
-        return latents.narrow(axis, runs[0][0], runs[0][2])
-    return latents.index_select(axis, indices.to(latents.device))
+        return tensor.narrow(axis, runs[0][0], runs[0][2])
+    return tensor.index_select(axis, indices.to(tensor.device))
 
 
 def _runs(indices: Tensor) -> Sequence[tuple[int, int, int]]:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...core.conditions import Pieces
-from ...core.sampling.progressive import Window, is_turned
+from ...core.sampling.progressive import Window, is_turned, taken
 
 # Where ComfyUI's models have their frames, if not at axis 2 of five (comfy/model_base.py, extra_conds of the class named).
 FRAME_AXES = {"vace_context": 3}  # WAN21_Vace: (V, n, C, F, h, w)
@@ -106,12 +105,12 @@ class _Cutter:
         if held.shape[0] not in (1, self.views):
             raise ValueError(f"{key} has {held.shape[0]} views, the latent {self.views}: gather as many conditionings as views")
         if not self.turned:
-            held = _taken(held, 0, self.window.views) if held.shape[0] > 1 else held
-            return held if axis is None else _taken(held, axis, self.window.frames)
+            held = taken(held, 0, self.window.views) if held.shape[0] > 1 else held
+            return held if axis is None else taken(held, axis, self.window.frames)
         if axis is None:
-            return _taken(held, 0, self.window.views[:1]) if held.shape[0] > 1 else held
+            return taken(held, 0, self.window.views[:1]) if held.shape[0] > 1 else held
         held = held.expand(self.views, *held.shape[1:])
-        return _taken(_taken(held, 0, self.window.views), axis, self.window.frames).transpose(0, axis)
+        return taken(taken(held, 0, self.window.views), axis, self.window.frames).transpose(0, axis)
 
     def _frame_axis(self, key: str, held: Tensor) -> int | None:
         axis = FRAME_AXES.get(key, 2)
@@ -122,7 +121,3 @@ class _Cutter:
                 f"{key} has {held.shape[axis]} latent frames, the latent {self.frames}: make them of one length, or sample without windows"
             )
         return axis
-
-
-def _taken(held: Tensor, axis: int, indices: Tensor) -> Tensor:
-    return torch.index_select(held, axis, indices.to(held.device))

@@ -13,7 +13,7 @@ from motion4d.core.conditions import (
     known_mask,
     piece,
 )
-from motion4d.core.sampling.progressive import Window, cut
+from motion4d.core.sampling.progressive import Window, cut, plan_grid
 from torch.nn import functional
 
 POSITIONS = torch.arange(6.0).view(2, 3)
@@ -201,12 +201,39 @@ def test_the_conditions_lie_as_the_latents_are_cut():
 def test_pieces_are_made_once_and_the_whole_is_what_was_given():
     pieces, whole = Pieces(), Window(torch.arange(4), torch.arange(5))
     assert all(one is other for one, other in zip(pieces.of(VIEWS, whole), VIEWS, strict=True))
-    assert pieces.of(VIEWS, OVER_VIEWS) is pieces.of(VIEWS, OVER_VIEWS)
+    for window in (OVER_TIME, OVER_VIEWS):
+        assert all(one is other for one, other in zip(pieces.of(VIEWS, window), pieces.of(VIEWS, window), strict=True))
     still = [one.without_motion().motion for one in VIEWS]
     other = Window(torch.tensor([1, 2]), torch.tensor([0, 1, 2]))
     assert {id(row) for row in (*pieces.of(still, OVER_TIME), *pieces.of(still, OVER_VIEWS), *pieces.of(still, other))} == {
         id(pieces.of(still, OVER_TIME)[0])
     }
+
+
+def test_a_row_is_made_once_in_whatever_tiles_it_is():
+    pieces = Pieces()
+    moved = Window(torch.tensor([0, 1]), OVER_TIME.frames), Window(OVER_VIEWS.views, torch.tensor([2, 3]), "views")
+    assert pieces.of(VIEWS, OVER_TIME)[1] is pieces.of(VIEWS, moved[0])[0]
+    assert pieces.of(VIEWS, OVER_VIEWS)[1] is pieces.of(VIEWS, moved[1])[0]
+
+
+def test_windows_of_frames_share_the_memory_of_what_they_are_cut_from():
+    for known in (0, 1):
+        one = view(0, known=known)
+        (row,) = piece([one], Window(torch.tensor([0]), torch.arange(2, 5)))
+        for mine, whole in ((row.reference, one.reference), (row.motion.tokens, one.motion.tokens)):
+            assert mine.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()
+
+
+def test_conditions_of_a_grid_are_kept_once_for_each_window_of_views():
+    views, frames = 12, 20
+    given = [view(number, frames, known=1) for number in range(views)]
+    plan, pieces = plan_grid(views, frames, frame_window=8, frame_overlap=2), Pieces()
+    rows = {row for step in range(12) for window, _ in plan.pieces(step, 0.0) for row in pieces.of(given, window)}
+    stored = {row.reference.untyped_storage().data_ptr(): row.reference.untyped_storage().nbytes() for row in rows}
+    own = {one.reference.untyped_storage().data_ptr() for one in given}
+    copies = sum(size for place, size in stored.items() if place not in own)
+    assert copies == 1.5 * sum(one.reference.untyped_storage().nbytes() for one in given), "windows of 6 views at every fourth"
 
 
 def test_one_condition_holds_for_every_view():
