@@ -3,6 +3,7 @@
 from comfy_api.latest import ComfyExtension
 
 from .loaders.body_model import LoadBodyModel
+from .loaders.calibration import LoadCameraCalibration
 from .loaders.cameras import LoadCameras
 from .loaders.download import DownloadModel
 from .loaders.estimators import LoadPoseEstimator
@@ -31,10 +32,11 @@ from .motion.inspection import InspectMotion
 from .motion.maps import DrawSkeleton, EncodeBoneMaps, RenderBoneMaps, SaveDepthMaps
 from .motion.people import ComposeBoneMaps, GatherPeople, SelectPerson, SplitPeople
 from .motion.placement import FitMotionToTokenizer
-from .motion.rigs import SolveSkeleton
 from .motion.rig_views import PlaceRigCameras, RenderRigViews
+from .motion.rigs import SolveSkeleton
 from .motion.rigs_out import SaveAnimatedRig
 from .motion.tokens import DecodeMotionTokens, EditMotionTokens, EncodeMotionTokens, InspectCodebook
+from .motion.triangulation import CollectCameraKeypoints, TriangulateJoints
 from .samplers.conditioning import ConditionVideoOnMotion
 from .samplers.inspection import CompareVideos, InspectConsistency, ShowMotionAttention
 from .samplers.long_video import InspectDrift, SampleLongVideo
@@ -49,6 +51,8 @@ NODES = [
     LoadPoseEstimator,
     ExtractMotion,
     TakeVideoFrames,
+    CollectCameraKeypoints,
+    TriangulateJoints,
     SelectPerson,
     SplitPeople,
     GatherPeople,
@@ -71,6 +75,7 @@ NODES = [
     MoveCamera,
     KeyCameras,
     LoadCameras,
+    LoadCameraCalibration,
     ChangeLens,
     SaveCameras,
     PreviewCameras,

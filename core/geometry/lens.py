@@ -47,6 +47,16 @@ class CalibratedCameras:
         """Whether no lens bends anything."""
         return not bool(self.distortion.any()) and not any(self.fisheye)
 
+    def text(self) -> str:
+        """A line for each camera, and the notes."""
+        lines = []
+        for view, (name, center) in enumerate(zip(self.names, self.rig.centers.tolist(), strict=True)):
+            height, width = self.image_sizes[view]
+            bends = "fisheye" if self.fisheye[view] else "distortion" if self.distortion[view].any() else "no distortion"
+            place = ", ".join(f"{coordinate:.3g}" for coordinate in center)
+            lines.append(f"{view}: {name}, {width}x{height}, at ({place}) m, {bends}")
+        return "\n".join([*lines, *self.notes])
+
     def take_views(self, views: list[int]) -> "CalibratedCameras":
         """The views of these indices, in their order; ValueError as `CameraRig.take_views`."""
         rig = self.rig.take_views(views)

@@ -21,7 +21,8 @@ from .joint_trees import TreeOrder
 from .ray_pairs import Rough, Views, intersect_pairs, well_placed
 from .rotations import nearest_rotation
 
-ESTIMATE, NONE = "estimate", "none"
+ESTIMATE, NONE, REST = "estimate", "none", "rest pose"
+LENGTHS = (ESTIMATE, REST, NONE)
 _BOX = 3.5  # longest side of a figure's box over the mean distance of its joints from their middle
 _SURE = 5.0  # times the noise, within which a view confirms a joint
 _SURE_SIDE = 0.003  # of the longer side of the picture, likewise
@@ -74,6 +75,16 @@ class Triangulation:
         return "\n".join(lines)
 
 
+def rest_lengths(skeleton: Skeleton) -> Tensor:
+    """(J) lengths of the bones in the rest pose, 0 of roots; ValueError for a skeleton without one."""
+    if skeleton.rest is None:
+        raise ValueError(f"this skeleton of {len(skeleton.names)} joints has no rest pose to take lengths from: estimate them")
+    lengths = torch.zeros(len(skeleton.names))
+    for child, parent in skeleton.bones:
+        lengths[child] = (skeleton.rest[child] - skeleton.rest[parent]).norm()
+    return lengths
+
+
 def triangulate(
     keypoints: Keypoints,
     rig: CameraRig,
@@ -93,13 +104,16 @@ def triangulate(
         keypoints: (V, T, J) of a pinhole camera: see `core.geometry.lens.undistort`.
         rig: V cameras; moving ones over T frames.
         skeleton: J joints. A rest pose serves to place joints that are never seen.
-        bone_lengths: "estimate" finds one length for each bone, "none" leaves them free, (J) metres are known lengths (those of roots are not read).
+        bone_lengths: "estimate" finds one length for each bone, "none" leaves them free, "rest pose" takes those of the skeleton's; (J) metres are known lengths
+            (those of roots are not read).
         smoothness: weight of accelerations; 0 leaves them out.
 
     Raises:
         ValueError: views, frames, joints or picture sizes that do not go together, fewer than two views, or no joint in any frame that two views see with
             rays that meet at 15 to 165 degrees.
     """
+    if isinstance(bone_lengths, str) and bone_lengths == REST:
+        bone_lengths = rest_lengths(skeleton)
     _check(keypoints, rig, skeleton, bone_lengths, smoothness, fps)
     views = _views(keypoints, rig)
     rough = intersect_pairs(views)
@@ -138,7 +152,7 @@ def _check(keypoints: Keypoints, rig: CameraRig, skeleton: Skeleton, bone_length
         raise ValueError(f"fps is {fps}, expected a number above 0")
     if isinstance(bone_lengths, str):
         if bone_lengths not in (ESTIMATE, NONE):
-            raise ValueError(f"bone_lengths is '{bone_lengths}', expected '{ESTIMATE}', '{NONE}' or a length for each joint")
+            raise ValueError(f"bone_lengths is '{bone_lengths}', expected '{ESTIMATE}', '{NONE}', '{REST}' or a length for each joint")
         return
     if not isinstance(bone_lengths, Tensor) or tuple(bone_lengths.shape) != (joints,):
         shape = tuple(getattr(bone_lengths, "shape", ()))

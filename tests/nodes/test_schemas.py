@@ -26,6 +26,12 @@ SIGNATURES = {
         "motion times interpolation fov width height cameras camera_info_1 camera_info_2 camera_info_3 camera_info_4 -> cameras report"
     ),
     "Motion4D_LoadCameras": "file width height fps frames default -> cameras contents",
+    "Motion4D_LoadCameraCalibration": "file metres up width height -> calibration cameras contents",
+    "Motion4D_CollectCameraKeypoints": (
+        "calibration person least_confidence start_frames pose_keypoint_1 pose_keypoint_2 pose_keypoint_3 pose_keypoint_4 pose_keypoint_5"
+        " pose_keypoint_6 pose_keypoint_7 pose_keypoint_8 -> keypoints cameras report"
+    ),
+    "Motion4D_TriangulateJoints": "keypoints cameras skeleton bone_lengths smoothness fps rig -> motion report plot",
     "Motion4D_ChangeLens": "cameras lens fov width height -> cameras",
     "Motion4D_SaveCameras": "cameras filename_prefix fps -> path report",
     "Motion4D_PreviewCameras": "cameras motion -> model_file report",
@@ -100,7 +106,7 @@ SIGNATURES = {
     "Motion4D_EmptyMultiViewLatent": "views width height frames layout -> latent latent_frames",
     "Motion4D_ApplyWindows": (
         "model frame_window frame_overlap view_window view_overlap closed tile_views tile_frames balance balance_start balance_end views_as"
-        " anchor_first cameras -> model"
+        " anchor_first cameras tile_overlap -> model"
     ),
     "Motion4D_MultiViewNoise": "noise_seed kind along window overlap -> noise",
     "Motion4D_SplitViews": "images views view -> each_view chosen frames",
@@ -112,8 +118,8 @@ SIGNATURES = {
     "Motion4D_SplitPeople": "people most absence relink_shots -> motions count report",
     "Motion4D_GatherPeople": "motion_0 motion_1 motion_2 motion_3 spacing width height cameras -> people",
     "Motion4D_ComposeBoneMaps": "bone_maps depth_range span more_bone_maps -> bone_maps depth normals mask",
-    "Motion4D_InspectConsistency": "frame_window frame_overlap view_window view_overlap closed tile_views tile_frames views frames_per_latent latent images -> "
-    "seams report heat_map",
+    "Motion4D_InspectConsistency": "frame_window frame_overlap view_window view_overlap closed tile_views tile_frames views frames_per_latent latent images "
+    "tile_overlap -> seams report heat_map",
 }
 
 
