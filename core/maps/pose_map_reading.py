@@ -1,0 +1,132 @@
+"""Joints read back from pose maps by their colours, also after a video encoder or a VAE."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..types import Keypoints
+from .disc_fitting import fit_discs
+from .pose_map_search import Sighting, search, to_levels
+
+_AT_ONCE = 16  # pictures
+_JOINT_COLOURS = 0.3  # of a joint's own measured colour in that which is fitted
+_CORE = 0.6  # of the radius: pixels whose colour no edge touches
+_JUMP, _FLOOR = 6.0, 4.0  # a joint is off where it leaves its neighbours in time by 6 median deviations and 4 pixels
+_DOUBT = 0.2  # what is left of the confidence then
+_LEAST = 0.1  # confidence below which a joint counts as missing: seams between other colours look like this
+
+
+def read_pose_maps(
+    images: Tensor,
+    palette: Tensor,
+    *,
+    radius: float = 5,
+    temporal: bool = True,
+    advance: Callable[[int], None] | None = None,
+) -> Keypoints:
+    """Find the joints of pose maps.
+
+    The colours of each picture are first freed from a change of brightness and contrast; then each joint is sought where its colour gathers, and all discs are
+    fitted to the picture together, each hiding what lies behind it.
+
+    Args:
+        images: (V, T, H, W, 3) in 0..1, on a light background. palette: (J, 3) uint8. radius: pixels of the discs.
+        temporal: among several places that show a joint's colour take those that make the smoothest path, and doubt what jumps. Without, each frame for itself.
+        advance: called with 1 after each picture; what it raises ends the work.
+
+    Returns:
+        Keypoints. Confidence 0 where a joint is covered or missing; below 1 where little of it is seen, its colour is off, or something else looks like it.
+
+    Raises:
+        ValueError: shapes or types that do not fit, or a radius outside 1..64.
+    """
+    if not isinstance(images, Tensor) or images.dim() != 5 or images.shape[-1] != 3 or 0 in images.shape:
+        raise ValueError(f"images are {tuple(images.shape)}, expected (V, T, H, W, 3) with at least one picture")
+    if palette.dim() != 2 or palette.shape[1] != 3 or palette.dtype != torch.uint8 or not 1 <= len(palette) <= 200:
+        raise ValueError(f"the palette is {tuple(palette.shape)} {palette.dtype}, expected (J, 3) uint8 of 1 to 200 joints")
+    if not 1 <= radius <= 64:
+        raise ValueError(f"radius is {radius}, expected 1 to 64 pixels")
+    views, frames, height, width, _ = images.shape
+    pictures = images.detach().cpu().reshape(-1, height, width, 3).numpy()
+    colours = palette.cpu().numpy()
+    looks = [_look(pictures[start : start + _AT_ONCE], colours, radius) for start in range(0, len(pictures), _AT_ONCE)]
+    sought = np.concatenate([look.places for look in looks]).reshape(views, frames, len(colours), -1, 2)
+    score = np.concatenate([look.score for look in looks]).reshape(views, frames, len(colours), -1)
+    chosen = smoothest(sought, score, radius) if temporal else score.argmax(-1)
+    places = np.take_along_axis(sought, chosen[..., None, None], -2)[..., 0, :].reshape(len(pictures), len(colours), 2)
+    results = []
+    for number, look in enumerate(looks):
+        part = slice(number * _AT_ONCE, (number + 1) * _AT_ONCE)
+        results.append(_fit(pictures[part], look, places[part], colours, radius))
+        if advance is not None:
+            for _ in pictures[part]:
+                advance(1)
+    pixels, confidence = (np.concatenate(part).reshape(views, frames, len(colours), -1) for part in zip(*results, strict=True))
+    confidence = confidence[..., 0] * _only_one(score, chosen)
+    if temporal:
+        confidence = confidence * _steady(pixels)
+    seen = (confidence > _LEAST) & np.isfinite(pixels).all(-1)
+    return Keypoints(
+        pixels=torch.from_numpy(np.where(seen[..., None], pixels, np.nan)).float(),
+        confidence=torch.from_numpy(np.where(seen, confidence, 0)).float().clamp(0, 1),
+        image_size=(height, width),
+    )
+
+
+def _look(pictures: np.ndarray, colours: np.ndarray, radius: float) -> Sighting:
+    return search(to_levels(pictures), colours, radius)
+
+
+def _fit(pictures: np.ndarray, look: Sighting, places: np.ndarray, colours: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (N, J, 2) and confidence (N, J) of the joints of some pictures."""
+    levels = to_levels(pictures)
+    label = np.full(levels.size // 3 + 1, 255, np.uint8)
+    label[look.pixel] = look.label
+    shades = colours[None] * (look.white[:, None] / 255)
+    fit = fit_discs(levels, label, look.white, shades, places, radius)
+    sure = np.clip((fit.right - 0.3) / 0.4, 0, 1) * np.clip(2.5 * fit.shown * fit.right, 0.05, 1)
+    return fit.places, np.where(np.isfinite(fit.places).all(-1), sure, 0)
+
+
+def _only_one(score: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """(V, T, J) 1 where a joint's colour gathers in one place, down to 0.25 where it does so as much in another."""
+    first = np.take_along_axis(score, chosen[..., None], -1)[..., 0]
+    others = score.copy()
+    np.put_along_axis(others, chosen[..., None], 0, -1)
+    return np.clip(1.25 - others.max(-1) / np.maximum(first, 1e-6), 0.05, 1)
+
+
+def smoothest(places: np.ndarray, score: np.ndarray, radius: float) -> np.ndarray:
+    """(V, T, J) which of K places (V, T, J, K, 2) with scores (V, T, J, K) to take so that joints are well seen and move little; Viterbi's algorithm."""
+    views, frames, joints, count = score.shape
+    against = np.where(score > 0, -np.log(np.maximum(score, 1e-3)), 50.0)
+    cost, came = against[:, 0], np.zeros((views, frames, joints, count), np.int64)
+    for frame in range(1, frames):
+        apart = np.linalg.norm(places[:, frame, :, :, None] - places[:, frame - 1, :, None], axis=-1)  # (V, J, now, before)
+        move = np.nan_to_num(np.minimum((apart / (6 * radius)) ** 2, 4.0), nan=0.0)
+        total = cost[:, :, None] + move
+        came[:, frame] = total.argmin(-1)
+        cost = against[:, frame] + total.min(-1)
+    chosen = np.empty((views, frames, joints), np.int64)
+    chosen[:, -1] = cost.argmin(-1)
+    for frame in range(frames - 1, 0, -1):
+        chosen[:, frame - 1] = np.take_along_axis(came[:, frame], chosen[:, frame, :, None], -1)[..., 0]
+    return chosen
+
+
+def _steady(pixels: np.ndarray) -> np.ndarray:
+    """(V, T, J) 1, or less where a joint leaves the median of five frames by far more than it usually does."""
+    frames = pixels.shape[1]
+    if frames < 5:
+        return np.ones(pixels.shape[:-1])
+    padded = np.pad(pixels, ((0, 0), (2, 2), (0, 0), (0, 0)), constant_values=np.nan)
+    around = np.stack([padded[:, shift : shift + frames] for shift in range(5)])
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # joints never seen have no median
+        off = np.linalg.norm(pixels - np.nanmedian(around, 0), axis=-1)
+        usual = np.nanmedian(off, 1, keepdims=True)
+    return np.where(off > _JUMP * usual + _FLOOR, _DOUBT, 1.0)
