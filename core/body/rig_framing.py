@@ -15,6 +15,7 @@ LITERAL_AZIMUTHS = (0.0, 90.0, 190.0, 270.0)  # as printed in the paper, most li
 RADIUS = 2.7  # sides of the cube
 LENS = 35 / 32  # focal length over the width of the sensor
 MARGIN = 0.8  # of the cube that a rest pose fills, which leaves room for the motion
+_FRAMES_AT_ONCE = 16  # posed together
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -51,7 +52,8 @@ def fit_cube(rig: Rig, meshes: Sequence[RigMesh], animation: Animation | None = 
     if not margin > 0:
         raise ValueError(f"margin is {margin}, expected a number above 0: 1 fills the cube")
     frames = range(1 if animation is None else len(animation.rotations))
-    boxes = torch.stack([_box(rig, meshes, animation, frame) for frame in frames])
+    parts = [frames[first : first + _FRAMES_AT_ONCE] for first in range(0, len(frames), _FRAMES_AT_ONCE)]
+    boxes = torch.stack([_box(rig, meshes, animation, part) for part in parts])
     low, high = boxes[:, 0].amin(0), boxes[:, 1].amax(0)
     side = float((high - low).max())
     if not side > 0:
@@ -59,11 +61,11 @@ def fit_cube(rig: Rig, meshes: Sequence[RigMesh], animation: Animation | None = 
     return UnitCube(center=(low + high) / 2, scale=margin / side)
 
 
-def _box(rig: Rig, meshes: Sequence[RigMesh], animation: Animation | None, frame: int) -> Tensor:
-    """(2, 3) lowest and highest corner in one frame."""
-    points = [mesh.vertices[0] for mesh in pose_meshes(rig, meshes, animation, [frame]) if mesh.vertices.shape[1]]
-    points = torch.cat(points) if points else joint_matrices(rig, animation, [frame])[0, :, :3, 3]
-    return torch.stack([points.amin(0), points.amax(0)])
+def _box(rig: Rig, meshes: Sequence[RigMesh], animation: Animation | None, frames: Sequence[int]) -> Tensor:
+    """(2, 3) lowest and highest corner in some frames."""
+    points = [mesh.vertices for mesh in pose_meshes(rig, meshes, animation, frames) if mesh.vertices.shape[1]]
+    points = points or [joint_matrices(rig, animation, frames)[..., :3, 3]]
+    return torch.stack([torch.cat(points, 1).amin((0, 1)), torch.cat(points, 1).amax((0, 1))])
 
 
 def place_rig_cameras(

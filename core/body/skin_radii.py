@@ -19,7 +19,7 @@ def skin_radii(rig: Rig, meshes: Sequence[RigMesh]) -> Tensor:
 
     A vertex counts for the joint that has more than half of it, and there for the nearest of the bones that begin at this joint. A bone with fewer than
     three such vertices is judged by those of which its joint has more than a fifth, and one without them is as thick as `anthropometry.bone_sections`
-    makes it. Everything at rest, in the rig's units.
+    makes it; but 0 where its joint has no part of any vertex, as of helpers that begin on the floor. Everything at rest, in the rig's units.
     """
     motion = rest_motion(rig)
     bones, radii = rig.skeleton.bones, bone_sections(motion)[:, 0].clone()
@@ -31,6 +31,9 @@ def skin_radii(rig: Rig, meshes: Sequence[RigMesh]) -> Tensor:
     starts, ends = joints[begins_at], joints[[child for child, _ in bones]]
     for joint in begins_at.unique().tolist():
         rows = (begins_at == joint).nonzero()[:, 0]
+        if len(points) and not shares[:, joint].any():
+            radii[rows] = 0.0
+            continue
         distance, from_line, beside = _from_bones(points, starts[rows], ends[rows])
         nearest = distance.argmin(1)
         for column, row in enumerate(rows.tolist()):

@@ -87,10 +87,10 @@ def _posed(mesh: RigMesh, joints: Tensor) -> PosedMesh:
     else:
         tables, chosen, weights = joints @ mesh.inverse_bind.double(), mesh.joints, mesh.weights.double()
     posed, turned, mirrored = [], [], 0
-    for table in tables:  # one frame at a time: the blended matrices take four times the room of what they make
+    for table in tables[..., :3, :]:  # one frame at a time: the blended matrices take four times the room of what they make
         blend = sum(weights[:, k, None, None] * table[chosen[:, k]] for k in range(weights.shape[1]))
-        posed.append(_apply(blend[:, :3, :3], points) + blend[:, :3, 3])
-        x, y, z = blend[:, :3, 0], blend[:, :3, 1], blend[:, :3, 2]
+        posed.append(_apply(blend[..., :3], points) + blend[..., 3])
+        x, y, z = blend[..., 0], blend[..., 1], blend[..., 2]
         cofactor = torch.stack([torch.linalg.cross(y, z), torch.linalg.cross(z, x), torch.linalg.cross(x, y)], -1)
         side = (cofactor[..., 0] * x).sum(-1).sign()
         mirrored += int((side < 0).sum()) - int((side > 0).sum())

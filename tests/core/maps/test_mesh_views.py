@@ -216,9 +216,9 @@ def test_the_fox_is_seen_where_its_joints_are(fox):
 
 def test_an_animation_moves_the_mesh_with_its_joints(fox):
     rig, meshes = fox
-    animation = rig_animation(rig, 2)  # running
+    animation = rig_animation(rig, 2, fps=8)  # running
     cameras = place_rig_cameras(fit_cube(rig, meshes, animation, margin=1.0), image_size=(120, 208))
-    frames = range(0, len(animation.rotations), 4)
+    frames = range(0, len(animation.rotations), 2)
     shown = render_meshes(rig, meshes, cameras, animation=animation, frames=frames)
     mask = shown.maps.mask
     assert mask.shape[1] == len(frames) > 3 and not shown.notes
