@@ -58,13 +58,13 @@ class VideoPlan:
         lines = [f"{self.width} x {self.height}, {video_frames(frames)} frames ({frames} latent frames)"]
         if frames != TRAINED_LATENTS and self.kind == "mvdit_7b":
             lines.append(
-                f"NOTE: the learned tokens for no motion are for {TRAINED_LATENTS} latent frames ({video_frames(TRAINED_LATENTS)} frames): sample this with "
-                "Sample Long Video in windows of that length, or with cfg 1"
+                f"NOTE: the learned tokens for no motion are for {TRAINED_LATENTS} latent frames ({video_frames(TRAINED_LATENTS)} frames): sample this in "
+                "windows of that length, or with cfg 1"
             )
         elif frames != TRAINED_LATENTS:
             lines.append(
-                f"NOTE: 17B was trained on {TRAINED_LATENTS} latent frames ({video_frames(TRAINED_LATENTS)} frames) at a time: sample this with Sample Long "
-                "Video in windows of that length"
+                f"NOTE: 17B was trained on {TRAINED_LATENTS} latent frames ({video_frames(TRAINED_LATENTS)} frames) at a time: sample this in windows "
+                "of that length"
             )
         return "\n".join(lines)
 

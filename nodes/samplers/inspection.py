@@ -10,7 +10,7 @@ from ...core.sampling.consistency import Consistency, latent_grid, picture_grid
 from ...core.sampling.guidance import Guidance
 from ...core.sampling.progressive import plan_grid
 from .. import host
-from .windows import grid_windows
+from .windows import grid_windows, tile_overlap_input
 
 PANELS = ("reference", "driving", "pose", "reconstructed", "generated", "generated_2", "generated_3", "generated_4")
 
@@ -142,6 +142,7 @@ class InspectConsistency(io.ComfyNode):
                 ),
                 io.Latent.Input("latent", optional=True, tooltip="Of all views, as sampled."),
                 io.Image.Input("images", optional=True, tooltip="The frames of all views: measured as well, or instead."),
+                tile_overlap_input("As in Sample in View and Time Windows."),
             ],
             outputs=[
                 io.Float.Output(display_name="seams", tooltip="The greater of both axes' factors: near 1 where windows cannot be seen."),

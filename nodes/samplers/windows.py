@@ -40,6 +40,11 @@ def grid_windows(closed: Any) -> list[Any]:
     ]
 
 
+def tile_overlap_input(tooltip: str) -> Any:
+    """The part that neighbouring tiles share; the last input of nodes that were there before it."""
+    return io.Float.Input("tile_overlap", optional=True, default=0.0, min=0.0, max=0.5, step=0.05, tooltip=tooltip)
+
+
 class ApplyWindows(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -94,6 +99,10 @@ class ApplyWindows(io.ComfyNode):
                     tooltip="Every window also sees the first frame, or the first view, before its own, which holds the looks together; one more frame in each.",
                 ),
                 sockets.CameraRig.Input("cameras", optional=True, tooltip="Of the views: says whether they form a circle."),
+                tile_overlap_input(
+                    "Part of a tile that it shares with the next, for models whose last step decides everything and shows their borders; 0.5 asks the "
+                    "model twice as often."
+                ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="A copy that is asked in windows; the model given stays as it is.")],
         )
@@ -101,13 +110,13 @@ class ApplyWindows(io.ComfyNode):
     @classmethod
     def execute(
         cls, model, frame_window, frame_overlap, view_window, view_overlap, closed, tile_views, tile_frames, balance, balance_start, balance_end,
-        views_as, anchor_first, cameras=None,
+        views_as, anchor_first, cameras=None, tile_overlap=0.0,
     ):  # fmt: skip
         is_closed = closed == "closed" or (closed == "auto" and (cameras is None or cameras.closed))
         planner = partial(
             plan_grid, frame_window=frame_window, frame_overlap=frame_overlap, view_window=view_window, view_overlap=view_overlap,
             closed=is_closed, tile_views=tile_views, tile_frames=tile_frames, views_as=views_as, anchor_first=anchor_first,
-            balance=Balance(balance, balance_start, balance_end),
+            balance=Balance(balance, balance_start, balance_end), tile_overlap=tile_overlap,
         )  # fmt: skip
         planner(1, 1)  # windows that cannot be are refused here, whatever the latents will be
         return io.NodeOutput(host.current().apply_windows(model, planner))

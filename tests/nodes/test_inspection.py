@@ -145,6 +145,8 @@ def test_seams_of_latents_and_of_their_frames(host):
     seams, report, heat = inspect(latent={"samples": latents})
     expected = Consistency.of(latents.transpose(1, 2), plan_grid(8, 11, **WINDOWS))
     assert seams == expected.seams and report == f"latent: {expected.text()}" and heat.shape[0] == 1 and heat.shape[3] == 3
+    overlapping = Consistency.of(latents.transpose(1, 2), plan_grid(8, 11, **WINDOWS, tile_overlap=0.5))
+    assert inspect(latent={"samples": latents}, tile_overlap=0.5)[1] == f"latent: {overlapping.text()}" != report
     cut = latents.clone()
     cut[:, :, 5:] += 4
     assert inspect(latent={"samples": cut})[0] > 1.5 * seams

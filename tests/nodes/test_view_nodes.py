@@ -111,9 +111,15 @@ def test_windows_that_cannot_be_are_refused_at_the_node(conditioned):
     for changed, words in (
         ({"frame_overlap": 3}, "frames: windows of 3 overlap by 3"),
         ({"view_overlap": 5}, "views: windows of 3 overlap by 5"),
+        ({"tile_overlap": 0.6}, "tiles share 0.6 of their size"),
     ):
         with pytest.raises(ValueError, match=words):
             run(ApplyWindows, model=conditioned[0], **WINDOWS | changed)
+
+
+def test_tiles_overlap_where_that_is_asked_for(conditioned):
+    plans = [run(ApplyWindows, model=conditioned[0], **WINDOWS | given)[0].planner(VIEWS, 5) for given in ({}, {"tile_overlap": 0.5})]
+    assert [[len(tiles.indices) for tiles in plan.tiles["time"]] for plan in plans] == [[2, 2], [4]]
 
 
 @pytest.mark.parametrize(
