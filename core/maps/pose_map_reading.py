@@ -6,15 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..types import Keypoints
+from ..types import Keypoints, Skeleton
 from .disc_fitting import fit_discs
+from .pose_map_paths import only_one, smoothest, steady, within_reach
 from .pose_map_search import Sighting, search, to_levels
 
 _AT_ONCE = 16  # pictures
-_JOINT_COLOURS = 0.3  # of a joint's own measured colour in that which is fitted
-_CORE = 0.6  # of the radius: pixels whose colour no edge touches
-_JUMP, _FLOOR = 6.0, 4.0  # a joint is off where it leaves its neighbours in time by 6 median deviations and 4 pixels
-_DOUBT = 0.2  # what is left of the confidence then
 _LEAST = 0.1  # confidence below which a joint counts as missing: seams between other colours look like this
 
 
@@ -23,6 +20,7 @@ def read_pose_maps(
     palette: Tensor,
     *,
     radius: float = 5,
+    skeleton: Skeleton | None = None,
     temporal: bool = True,
     advance: Callable[[int], None] | None = None,
 ) -> Keypoints:
@@ -33,6 +31,7 @@ def read_pose_maps(
 
     Args:
         images: (V, T, H, W, 3) in 0..1, on a light background. palette: (J, 3) uint8. radius: pixels of the discs.
+        skeleton: where given, and where it has a rest pose, no joint is taken that is farther from its parent than their bone can reach.
         temporal: among several places that show a joint's colour take those that make the smoothest path, and doubt what jumps. Without, each frame for itself.
         advance: called with 1 after each picture; what it raises ends the work.
 
@@ -46,6 +45,8 @@ def read_pose_maps(
         raise ValueError(f"images are {tuple(images.shape)}, expected (V, T, H, W, 3) with at least one picture")
     if palette.dim() != 2 or palette.shape[1] != 3 or palette.dtype != torch.uint8 or not 1 <= len(palette) <= 200:
         raise ValueError(f"the palette is {tuple(palette.shape)} {palette.dtype}, expected (J, 3) uint8 of 1 to 200 joints")
+    if skeleton is not None and len(skeleton.names) != len(palette):
+        raise ValueError(f"the skeleton has {len(skeleton.names)} joints, the palette {len(palette)} colours: give one colour to each joint")
     if not 1 <= radius <= 64:
         raise ValueError(f"radius is {radius}, expected 1 to 64 pixels")
     views, frames, height, width, _ = images.shape
@@ -54,6 +55,9 @@ def read_pose_maps(
     looks = [_look(pictures[start : start + _AT_ONCE], colours, radius) for start in range(0, len(pictures), _AT_ONCE)]
     sought = np.concatenate([look.places for look in looks]).reshape(views, frames, len(colours), -1, 2)
     score = np.concatenate([look.score for look in looks]).reshape(views, frames, len(colours), -1)
+    if skeleton is not None and skeleton.rest is not None:
+        score = np.where(within_reach(sought, score, skeleton, radius), score, 0)
+        sought = np.where(score[..., None] > 0, sought, np.nan)
     chosen = smoothest(sought, score, radius) if temporal else score.argmax(-1)
     places = np.take_along_axis(sought, chosen[..., None, None], -2)[..., 0, :].reshape(len(pictures), len(colours), 2)
     results = []
@@ -64,9 +68,9 @@ def read_pose_maps(
             for _ in pictures[part]:
                 advance(1)
     pixels, confidence = (np.concatenate(part).reshape(views, frames, len(colours), -1) for part in zip(*results, strict=True))
-    confidence = confidence[..., 0] * _only_one(score, chosen)
+    confidence = confidence[..., 0] * only_one(score, chosen)
     if temporal:
-        confidence = confidence * _steady(pixels)
+        confidence = confidence * steady(pixels)
     seen = (confidence > _LEAST) & np.isfinite(pixels).all(-1)
     return Keypoints(
         pixels=torch.from_numpy(np.where(seen[..., None], pixels, np.nan)).float(),
@@ -88,45 +92,3 @@ def _fit(pictures: np.ndarray, look: Sighting, places: np.ndarray, colours: np.n
     fit = fit_discs(levels, label, look.white, shades, places, radius)
     sure = np.clip((fit.right - 0.3) / 0.4, 0, 1) * np.clip(2.5 * fit.shown * fit.right, 0.05, 1)
     return fit.places, np.where(np.isfinite(fit.places).all(-1), sure, 0)
-
-
-def _only_one(score: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """(V, T, J) 1 where a joint's colour gathers in one place, down to 0.25 where it does so as much in another."""
-    first = np.take_along_axis(score, chosen[..., None], -1)[..., 0]
-    others = score.copy()
-    np.put_along_axis(others, chosen[..., None], 0, -1)
-    return np.clip(1.25 - others.max(-1) / np.maximum(first, 1e-6), 0.05, 1)
-
-
-def smoothest(places: np.ndarray, score: np.ndarray, radius: float) -> np.ndarray:
-    """(V, T, J) which of K places (V, T, J, K, 2) with scores (V, T, J, K) to take so that joints are well seen and move little; Viterbi's algorithm."""
-    views, frames, joints, count = score.shape
-    against = np.where(score > 0, -np.log(np.maximum(score, 1e-3)), 50.0)
-    cost, came = against[:, 0], np.zeros((views, frames, joints, count), np.int64)
-    for frame in range(1, frames):
-        apart = np.linalg.norm(places[:, frame, :, :, None] - places[:, frame - 1, :, None], axis=-1)  # (V, J, now, before)
-        move = np.nan_to_num(np.minimum((apart / (6 * radius)) ** 2, 4.0), nan=0.0)
-        total = cost[:, :, None] + move
-        came[:, frame] = total.argmin(-1)
-        cost = against[:, frame] + total.min(-1)
-    chosen = np.empty((views, frames, joints), np.int64)
-    chosen[:, -1] = cost.argmin(-1)
-    for frame in range(frames - 1, 0, -1):
-        chosen[:, frame - 1] = np.take_along_axis(came[:, frame], chosen[:, frame, :, None], -1)[..., 0]
-    return chosen
-
-
-def _steady(pixels: np.ndarray) -> np.ndarray:
-    """(V, T, J) 1, or less where a joint leaves the median of five frames by far more than it usually does."""
-    frames = pixels.shape[1]
-    if frames < 5:
-        return np.ones(pixels.shape[:-1])
-    padded = np.pad(pixels, ((0, 0), (2, 2), (0, 0), (0, 0)), constant_values=np.nan)
-    around = np.stack([padded[:, shift : shift + frames] for shift in range(5)])
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # joints never seen have no median
-        off = np.linalg.norm(pixels - np.nanmedian(around, 0), axis=-1)
-        usual = np.nanmedian(off, 1, keepdims=True)
-    return np.where(off > _JUMP * usual + _FLOOR, _DOUBT, 1.0)

@@ -122,6 +122,6 @@ def _gather(pixel, label, weight, frame, size, joints, radius):
         keep = away > 2.5 * radius
         if not keep.any():
             break
-        group, rank, x, y, weight = group[keep], rank[keep] , x[keep], y[keep], weight[keep]
+        group, rank, x, y, weight = group[keep], rank[keep], x[keep], y[keep], weight[keep]
         rank = (rank >> 40 << 40) | np.arange(len(rank))
     return places.reshape(count, joints, CANDIDATES, 2), score.reshape(count, joints, CANDIDATES)

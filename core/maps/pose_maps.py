@@ -52,7 +52,7 @@ def draw_pose_maps(
     palette = _palette_of(motion.skeleton, palette)
     pixels, depth = (part.detach().cpu().double().numpy() for part in rig.project(motion.joints))  # (V, T, J, 2), (V, T, J)
     shown = motion.seen.cpu().numpy() & (np.nan_to_num(depth) > _NEAR) & (np.abs(np.nan_to_num(pixels)) < 1e6).all(-1)
-    views, frames, joints = shown.shape
+    views, frames, _ = shown.shape
     height, width = rig.image_size
     flat = torch.empty(views * frames * height * width + 1, 3)  # one row beyond the pictures: the bin of paint_discs
     canvas, colours = flat.numpy(), palette.numpy().astype(np.float32) / 255
