@@ -170,8 +170,10 @@ def _looked_through(
         size = max(1, estimator.batch(reader.image_size) if batch is None else batch)
         if stretch.ticks:
             advance(stretch.ticks)
-        while pictures := list(islice(reader, size)):
-            found, first = _detected(estimator, torch.stack(pictures), intrinsics), stretch.looked_at
+        room = torch.empty(size, *reader.image_size, 3, dtype=torch.uint8)  # the same for all batches: new room for each breaks up the heap
+        while count := reader.fill(room):
+            pictures = room[:count]
+            found, first = _detected(estimator, pictures, intrinsics), stretch.looked_at
             times = [1] * len(found) if shown is None else shown[first : first + len(found)]
             stretch = stretch.after(pictures, found, times, estimator.memory)
             for _ in range(sum(times)):
@@ -210,6 +212,13 @@ class _Reader:
         if frame.shape != (*self.image_size, 3) or frame.dtype != torch.uint8:
             raise ValueError(f"a frame is {tuple(frame.shape)} {frame.dtype}, expected {(*self.image_size, 3)} torch.uint8")
         return frame
+
+    def fill(self, room: Tensor) -> int:
+        """How many frames there were for `room` (N, H, W, 3)."""
+        count = 0
+        for count, frame in enumerate(islice(self, len(room)), 1):
+            room[count - 1] = frame
+        return count
 
     def notes(self, count: int) -> tuple[str, ...]:
         return () if self.failure is None else (f"the film ends after {count} frames, where reading failed: {self.failure}",)
