@@ -7,12 +7,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from .shapes import check_shapes
+
+if TYPE_CHECKING:
+    from .cues.similarity import Similarity
 
 ImageSize = tuple[int, int]
 
@@ -398,7 +401,8 @@ class PoseMaps:
     """Joints drawn as coloured discs over grey bones, seen by V cameras.
 
     images: (V, T, H, W, 3) in 0..1. palette: (J, 3) uint8, the colour of each joint. keypoints: where the joints were drawn, or were read, or None.
-    radius, bone_width: pixels. detail: crowded joints drawn a second time, larger, or None; the maps themselves leave these out.
+    radius, bone_width: pixels. skeleton: whose joints they are, or None. detail: crowded joints drawn apart and larger, or None; the maps themselves leave
+    these out, but for those that carry them.
     """
 
     images: Tensor
@@ -406,10 +410,12 @@ class PoseMaps:
     keypoints: Keypoints | None = None
     radius: float = 5.0
     bone_width: float = 5.0
+    skeleton: Skeleton | None = None
     detail: "DetailMaps | None" = None
 
     def __post_init__(self):
-        check_shapes("PoseMaps", images=(self.images, "V T H W 3"), palette=(self.palette, "J 3"))
+        joints = None if self.skeleton is None else len(self.skeleton.names)
+        check_shapes("PoseMaps", images=(self.images, "V T H W 3"), palette=(self.palette, "J 3"), skeleton=(joints, "J"))
         if self.palette.dtype != torch.uint8:
             raise ValueError(f"PoseMaps: palette is {self.palette.dtype}, expected uint8")
 
@@ -445,6 +451,44 @@ def latent_frames(frames: int) -> int:
 def decoded_frames(latents: int) -> int:
     """Frames that tokens of `latents` latent frames decode to: four for each, but of an odd number the first gives one."""
     return 4 * latents - 3 * (latents % 2)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DrivingCues:
+    """What a driving video says to a model, frame by frame (DirectAnimator).
+
+    pose: (T, H, W, 3) in 0..1, the low-passed grey person on black. face: (T, h, w, 3) in 0..1, the enlarged face on black, black where there is none.
+    body_location, face_location: (T, Y, X) in 0..1, where they stand in the reference picture of Y x X pixels; 0 where they do not.
+    kept: (T) bool, the frames whose person mask is good. alignment: from driving to reference pixels. notes: frames that were dropped and why, what was
+    assumed and filled in.
+    """
+
+    pose: Tensor
+    face: Tensor
+    body_location: Tensor
+    face_location: Tensor
+    kept: Tensor
+    alignment: "Similarity"
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        sizes = check_shapes(
+            "DrivingCues", pose=(self.pose, "T H W 3"), face=(self.face, "T h w 3"), body_location=(self.body_location, "T Y X"),
+            face_location=(self.face_location, "T Y X"), kept=(self.kept, "T"),
+        )  # fmt: skip
+        if 0 in sizes.values():
+            raise ValueError(f"DrivingCues: sizes {sizes}, expected at least one frame and one pixel")
+        if self.kept.dtype != torch.bool:
+            raise ValueError(f"DrivingCues: kept is {self.kept.dtype}, expected bool")
+        for name in ("pose", "face", "body_location", "face_location"):
+            low, high = (float(end) for end in torch.aminmax(getattr(self, name)))
+            if not (low >= 0 and high <= 1):
+                raise ValueError(f"DrivingCues: {name} reaches from {low:g} to {high:g}, expected values in 0..1")
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return self.pose.shape[0]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
