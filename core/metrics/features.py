@@ -4,8 +4,6 @@ With features of pictures by Inception V3 it is FID, of clips by a 3D ResNet FID
 has (`networks.py`); here they are rows of numbers.
 """
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
@@ -102,11 +100,6 @@ def clip_starts(frames: int, length: int, stride: int) -> range:
             f"the video has {frames} frames, a clip needs {length}: give a longer video, or shorten the clips where the network allows it"
         )
     return range(0, frames - length + 1, stride)
-
-
-def clips(frames: Tensor, length: int, stride: int) -> Iterator[Tensor]:
-    """Views of the clips (length, H, W, 3) of a video (T, H, W, 3); ValueError as `clip_starts`."""
-    return (frames[start : start + length] for start in clip_starts(len(frames), length, stride))
 
 
 def _factor(covariance: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 Frames are (T, H, W, 3), floating point in 0..1 or uint8. Nothing is resized here: `protocol.py` brings videos to one size.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ _BATCH_PIXELS = 1 << 21  # of the frames that are measured at once
 _TOLERANCE = 1e-3  # beyond 0..1
 _WINDOW, _SIGMA = 11, 1.5
 _K1, _K2 = 0.01, 0.03
-_LUMINANCE = (0.299, 0.587, 0.114)
+LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def psnr(generated: Tensor, reference: Tensor) -> Tensor:
@@ -22,12 +22,12 @@ def psnr(generated: Tensor, reference: Tensor) -> Tensor:
     Raises:
         ValueError: frames of different number, size or kind; see `check_pair`.
     """
-    return _over_frames(generated, reference, lambda one, other: -10 * (one - other).double().square().mean((1, 2, 3)).log10())
+    return over_frames(generated, reference, lambda one, other: -10 * (one - other).double().square().mean((1, 2, 3)).log10())
 
 
 def l1(generated: Tensor, reference: Tensor) -> Tensor:
     """(T) mean absolute difference of the values in 0..1; ValueError as `psnr`."""
-    return _over_frames(generated, reference, lambda one, other: (one - other).double().abs().mean((1, 2, 3)))
+    return over_frames(generated, reference, lambda one, other: (one - other).double().abs().mean((1, 2, 3)))
 
 
 def ssim(generated: Tensor, reference: Tensor, *, grey: bool = False) -> Tensor:
@@ -45,7 +45,7 @@ def ssim(generated: Tensor, reference: Tensor, *, grey: bool = False) -> Tensor:
         raise ValueError(
             f"frames of {generated.shape[2]}x{generated.shape[1]} pixels, the window of SSIM needs 11x11: bring them to a larger size"
         )
-    return _over_frames(generated, reference, lambda one, other: _similarity(_planes(one, grey), _planes(other, grey)))
+    return over_frames(generated, reference, lambda one, other: similarity(_planes(one, grey), _planes(other, grey), _gaussian_means))
 
 
 def check_frames(name: str, frames: Tensor) -> None:
@@ -88,41 +88,41 @@ def unit_values(frames: Tensor) -> Tensor:
     return frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
 
 
-def batches(frames: Tensor, size: int) -> Iterator[Tensor]:
-    """Checked frames, `size` at a time, as float32 in 0..1."""
-    return (unit_values(part) for part in frames.split(size))
-
-
-def _over_frames(generated: Tensor, reference: Tensor, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """measure: two batches (N, H, W, 3) in 0..1 -> (N)."""
+def over_frames(generated: Tensor, reference: Tensor, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """(T) what `measure`, two batches (N, H, W, 3) in 0..1 -> (N), says of a video part by part; ValueError as `check_pair`."""
     check_pair(generated, reference)
     size = max(1, _BATCH_PIXELS // (generated.shape[1] * generated.shape[2]))
-    pairs = zip(batches(generated, size), batches(reference, size), strict=True)
-    return torch.cat([measure(one, other).cpu() for one, other in pairs])
+    parts = zip(generated.split(size), reference.split(size), strict=True)
+    return torch.cat([measure(unit_values(one), unit_values(other)).cpu() for one, other in parts])
 
 
 def _planes(frames: Tensor, grey: bool) -> Tensor:
     """(N, H, W, 3) -> (N, 1 or 3, H, W)."""
-    return (frames @ frames.new_tensor(_LUMINANCE))[:, None] if grey else frames.permute(0, 3, 1, 2)
+    return (frames @ frames.new_tensor(LUMINANCE))[:, None] if grey else frames.permute(0, 3, 1, 2)
 
 
-def _similarity(one: Tensor, other: Tensor) -> Tensor:
-    """(N) of planes (N, C, H, W). In double: variances of bright flat areas are small differences of large numbers."""
+def similarity(one: Tensor, other: Tensor, window_means: Callable[[Tensor], Tensor], *, sample: float = 1.0) -> Tensor:
+    """(N) mean structural similarity of planes (N, C, H, W) in 0..1. In double: variances of bright flat areas are small differences of large numbers.
+
+    Args:
+        window_means: planes -> their means over windows. sample: what variances are multiplied with; N / (N - 1) makes those of a window of N those of a sample.
+    """
     one, other = one.double(), other.double()
-    mean_one, mean_other, square_one, square_other, product = (_blur(part) for part in (one, other, one * one, other * other, one * other))
+    mean_one, mean_other, square_one, square_other, product = (
+        window_means(part) for part in (one, other, one.square(), other.square(), one * other)
+    )
     c1, c2 = _K1**2, _K2**2
     both = mean_one * mean_other
     squares = mean_one.square() + mean_other.square()
-    spread = square_one + square_other - squares
-    return (((2 * both + c1) * (2 * (product - both) + c2)) / ((squares + c1) * (spread + c2))).mean((1, 2, 3))
+    spread, shared = sample * (square_one + square_other - squares), sample * (product - both)
+    return (((2 * both + c1) * (2 * shared + c2)) / ((squares + c1) * (spread + c2))).mean((1, 2, 3))
 
 
-def _blur(planes: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, H - 10, W - 10) weighted means."""
+def _gaussian_means(planes: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, H - 10, W - 10)."""
     places = torch.arange(_WINDOW, dtype=planes.dtype, device=planes.device) - _WINDOW // 2
     line = torch.exp(-places.square() / (2 * _SIGMA**2))
     line = line / line.sum()
     flat = planes.flatten(0, 1)[:, None]
-    return functional.conv2d(functional.conv2d(flat, line[None, None, :, None]), line[None, None, None]).unflatten(0, planes.shape[:2])[
-        :, :, 0
-    ]
+    means = functional.conv2d(functional.conv2d(flat, line[None, None, :, None]), line[None, None, None])
+    return means[:, 0].unflatten(0, planes.shape[:2])
