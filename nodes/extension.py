@@ -21,6 +21,7 @@ from .motion.camera_files import ChangeLens, MakeCameraEmbedding, PreviewCameras
 from .motion.camera_paths import KeyCameras, MoveCamera
 from .motion.cameras import PlaceOrbitCameras, TakeCameraFromView
 from .motion.cleaning import CleanMotion
+from .motion.comparison import CompareMotions
 from .motion.curation import CurateClips
 from .motion.cutting import CutMotion
 from .motion.demo import MakeDemoMotion
@@ -32,6 +33,7 @@ from .motion.inspection import InspectMotion
 from .motion.maps import DrawSkeleton, EncodeBoneMaps, RenderBoneMaps, SaveDepthMaps
 from .motion.people import ComposeBoneMaps, GatherPeople, SelectPerson, SplitPeople
 from .motion.placement import FitMotionToTokenizer
+from .motion.pose_maps import DrawPoseMaps, ReadPoseMaps
 from .motion.rig_views import PlaceRigCameras, RenderRigViews
 from .motion.rigs import SolveSkeleton
 from .motion.rigs_out import SaveAnimatedRig
@@ -70,6 +72,7 @@ NODES = [
     EditMotionTokens,
     InspectCodebook,
     InspectMotion,
+    CompareMotions,
     PlaceOrbitCameras,
     TakeCameraFromView,
     MoveCamera,
@@ -106,6 +109,8 @@ NODES = [
     LoadRig,
     PlaceRigCameras,
     RenderRigViews,
+    DrawPoseMaps,
+    ReadPoseMaps,
     SolveSkeleton,
     SaveAnimatedRig,
     LoadReference,

@@ -27,13 +27,13 @@ def match_joints(motion: Motion, skeleton: Skeleton) -> Motion:
     """
     if motion.skeleton.names == skeleton.names:
         return replace(motion, skeleton=skeleton, rotations=None, translation=None)
-    ways = (lambda s: s.names, lambda s: _plain(s.names), smpl_names, lambda s: _plain(smpl_names(s)))
+    ways = (lambda s: s.names, lambda s: plain_names(s.names), smpl_names, lambda s: plain_names(smpl_names(s)))
     found = max((_rows(way(motion.skeleton), way(skeleton)) for way in ways), key=lambda rows: sum(row is not None for row in rows))
     count = sum(row is not None for row in found)
     if 2 * count < min(len(motion.skeleton.names), len(skeleton.names)):
         raise ValueError(
-            f"only {count} of the motion's joints are joints of the rig: the motion has {_listed(motion.skeleton.names)}; the rig has "
-            f"{_listed(skeleton.names)}. Joints go by their names: rename those of the rig, or bring the motion to its joints first"
+            f"only {count} of the motion's joints are joints of the rig: the motion has {listed(motion.skeleton.names)}; the rig has "
+            f"{listed(skeleton.names)}. Joints go by their names: rename those of the rig, or bring the motion to its joints first"
         )
     rows = torch.tensor([-1 if row is None else row for row in found], device=motion.joints.device)
     absent = rows < 0
@@ -41,14 +41,15 @@ def match_joints(motion: Motion, skeleton: Skeleton) -> Motion:
     joints[:, absent], confidence[:, absent] = torch.nan, 0
     lacking = [name for name, row in zip(skeleton.names, found, strict=True) if row is None]
     unused = [name for row, name in enumerate(motion.skeleton.names) if row not in found]
-    notes = [f"the motion lacks {len(lacking)} joints of the rig: {_listed(lacking)}"] if lacking else []
-    notes += [f"the rig lacks {len(unused)} joints of the motion: {_listed(unused)}"] if unused else []
+    notes = [f"the motion lacks {len(lacking)} joints of the rig: {listed(lacking)}"] if lacking else []
+    notes += [f"the rig lacks {len(unused)} joints of the motion: {listed(unused)}"] if unused else []
     return replace(
         motion, joints=joints, confidence=confidence, skeleton=skeleton, rotations=None, translation=None, notes=(*motion.notes, *notes)
     )
 
 
-def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
+def plain_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names without prefixes, case and separators; as they are where two would become the same."""
     short = tuple(re.sub(r"[^a-z0-9]", "", re.sub(r"^.*[:|]", "", name).lower()) for name in names)
     return short if len(set(short)) == len(short) else names
 
@@ -58,7 +59,8 @@ def _rows(names: tuple[str, ...], wanted: tuple[str, ...]) -> list[int | None]:
     return [known.get(name) for name in wanted]
 
 
-def _listed(names: list[str] | tuple[str, ...]) -> str:
+def listed(names: list[str] | tuple[str, ...]) -> str:
+    """Names for a message, not too many."""
     return ", ".join(names[:_MOST_NAMES]) + (f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else "")
 
 
@@ -113,7 +115,7 @@ def solving_report(animation: Animation, motion: Motion, cameras: CameraRig | No
             f"in the pictures of {cameras.views} cameras: mean {shift.nanmean():.3g}, largest {shift.nan_to_num().max():.3g} pixels"
         )
     if animation.placed:
-        lines.append(f"moved by themselves: {_listed([skeleton.names[joint] for joint in animation.placed])}")
+        lines.append(f"moved by themselves: {listed([skeleton.names[joint] for joint in animation.placed])}")
     if not seen.all():
         lines.append(f"{int((~seen).sum())} joint positions are missing; their bones follow the joints above them")
     return "\n".join([*lines, *motion.notes])

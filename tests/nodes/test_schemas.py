@@ -19,6 +19,9 @@ SIGNATURES = {
     "Motion4D_EditMotionTokens": "tokens operation start frames weight joints other tokenizer -> tokens",
     "Motion4D_InspectCodebook": "tokenizer tokens -> report plot",
     "Motion4D_InspectMotion": "motion tokenizer -> report plot",
+    "Motion4D_CompareMotions": (
+        "motion reference alignment timing within -> error_mm error_percent pck rigid_mm procrustes_mm bone_mm jitter report plot"
+    ),
     "Motion4D_PlaceOrbitCameras": "motion views azimuth arc elevation fov margin width height keep_own_camera -> cameras",
     "Motion4D_TakeCameraFromView": "camera_info width height fov -> cameras",
     "Motion4D_MoveCamera": "motion path azimuth elevation degrees distance fov margin follow ease width height -> cameras report",
@@ -82,6 +85,8 @@ SIGNATURES = {
     "Motion4D_RenderRigViews": (
         "rig cameras frame soft_edges textures background animation -> images depth normals mask maps radii report"
     ),
+    "Motion4D_DrawPoseMaps": "motion cameras radius bone_width order detail -> images pose_maps mask detail_images report",
+    "Motion4D_ReadPoseMaps": "images pose_maps views temporal detail_images -> keypoints overlay report",
     "Motion4D_SaveAnimatedRig": "animation filename_prefix format key_degrees key_metres -> path model_file report",
     "Motion4D_LoadReference": "file default -> image",
     "Motion4D_LoadMVDiT": "file precision -> model info",
