@@ -46,7 +46,9 @@ def read_pose_maps(
     if palette.dim() != 2 or palette.shape[1] != 3 or palette.dtype != torch.uint8 or not 1 <= len(palette) <= 200:
         raise ValueError(f"the palette is {tuple(palette.shape)} {palette.dtype}, expected (J, 3) uint8 of 1 to 200 joints")
     if skeleton is not None and len(skeleton.names) != len(palette):
-        raise ValueError(f"the skeleton has {len(skeleton.names)} joints, the palette {len(palette)} colours: give one colour to each joint")
+        raise ValueError(
+            f"the skeleton has {len(skeleton.names)} joints, the palette {len(palette)} colours: give one colour to each joint"
+        )
     if not 1 <= radius <= 64:
         raise ValueError(f"radius is {radius}, expected 1 to 64 pixels")
     views, frames, height, width, _ = images.shape
