@@ -17,6 +17,7 @@ BodyModel = io.Custom("MOTION4D_BODY_MODEL")
 Alignment = io.Custom("MOTION4D_ALIGNMENT")
 Rig = io.Custom("MOTION4D_RIG")
 Animation = io.Custom("MOTION4D_ANIMATION")
+PoseMaps = io.Custom("MOTION4D_POSE_MAPS")
 
 # Types of other packs, known by their names alone; what is in them is in core/formats/wires.
 NLFPred = io.Custom("NLFPRED")
