@@ -1,0 +1,248 @@
+"""The one scale and shift that bring the person of a driving video to the place of the person of a reference (DirectAnimator, equations 9 to 12)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..body.gaps import frame_ranges
+from ..shapes import check_shapes
+from ..types import ImageSize
+
+SCALES = ("auto", "height", "face", "width")
+SCALE_LIMITS = (0.2, 5.0)
+PERSON = 0.5  # masks are above it on the person
+_BYTE = 255
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Similarity:
+    """x_reference = scale * x_driving + shift, in pixels (x, y) with centres at +0.5, the same for all frames of a clip.
+
+    shift: (2) float64. by: what the scale was read from, "height", "face" or "width"; "identity" where nothing moves. used: (T) bool, the frames that the
+    scale was read from, or None. notes: what was left out, assumed or limited.
+    """
+
+    scale: float
+    shift: Tensor
+    by: str = "identity"
+    used: Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "notes", tuple(self.notes))
+        check_shapes("Similarity", shift=(self.shift, "2"), used=(self.used, "T"))
+        if not (math.isfinite(self.scale) and self.scale > 0 and torch.isfinite(self.shift).all()):
+            raise ValueError(
+                f"Similarity: scale {self.scale} and shift {self.shift.tolist()}, expected a finite scale above 0 and a finite shift"
+            )
+
+    @classmethod
+    def identity(cls) -> "Similarity":
+        """Of a clip that stands where its reference stands: the reference was taken from it."""
+        return cls(scale=1.0, shift=torch.zeros(2, dtype=torch.float64))
+
+    def boxes(self, boxes: Tensor) -> Tensor:
+        """Boxes (..., 4) x0 y0 x1 y1 of the driving video in the reference."""
+        return boxes * self.scale + self.shift.to(boxes).repeat(2)
+
+    def warp(self, pictures: Tensor, size: ImageSize) -> Tensor:
+        """Masks (T, H, W) or pictures (T, H, W, C) of the driving video as the reference, of `size` (H, W), shows them: bilinear, 0 beyond the video."""
+        check_shapes("warp", pictures=(pictures, "T H W" if pictures.dim() == 3 else "T H W C"))
+        values = pictures if pictures.is_floating_point() else pictures.float()
+        rows, columns = values.shape[1:3]
+        lines = []
+        for axis, (side, old) in enumerate(((size[1], columns), (size[0], rows))):
+            places = (torch.arange(side, dtype=torch.float64) + 0.5 - float(self.shift[axis])) / self.scale
+            lines.append((2 * places / old - 1).to(values))
+        grid = torch.stack(torch.meshgrid(lines[0], lines[1], indexing="xy"), -1)  # (h, w, 2)
+        layers = values[None] if values.dim() == 3 else values.movedim(-1, 1).reshape(1, -1, rows, columns)  # all frames share one grid
+        warped = functional.grid_sample(layers, grid[None], mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+        return warped if values.dim() == 3 else warped.reshape(len(values), -1, *size).movedim(1, -1)
+
+    def report(self) -> str:
+        """What the similarity is, in lines."""
+        x, y = self.shift.tolist()
+        return "\n".join([f"scale {self.scale:.4f} by the {self.by}, shift ({x:.1f}, {y:.1f}) pixels", *self.notes])
+
+
+def unit_masks(masks: Tensor, name: str = "masks") -> Tensor:
+    """Masks of 0..1, bool, or bytes of 0..255 (of 0..1, if they have no more) as float32 in 0..1.
+
+    Raises:
+        ValueError: NaN, or values outside these ranges.
+    """
+    if masks.dtype == torch.bool:
+        return masks.float()
+    if not masks.is_floating_point():
+        low, high = (int(end) for end in torch.aminmax(masks)) if masks.numel() else (0, 0)
+        if low < 0 or high > _BYTE:
+            raise ValueError(f"{name} reach from {low} to {high}, expected 0..1 or bytes of 0..255")
+        return masks.float() / (_BYTE if high > 1 else 1)
+    low, high = (float(end) for end in torch.aminmax(masks)) if masks.numel() else (0.0, 0.0)
+    if not (low >= 0 and high <= 1):
+        remedy = "divide by 255" if high <= _BYTE and low >= 0 else "check the node before"
+        raise ValueError(f"{name} reach from {low:g} to {high:g}, expected values in 0..1: {remedy}")
+    return masks.float()
+
+
+def mask_boxes(masks: Tensor) -> Tensor:
+    """Boxes (T, 4) x0 y0 x1 y1 around what is above 0.5 in masks (T, H, W) of 0..1: edges of pixels, NaN where a mask is empty."""
+    person = masks > PERSON
+    boxes = torch.full((len(masks), 4), torch.nan, dtype=torch.float64)
+    for first, axis in ((0, 1), (1, 2)):  # columns that any row touches, then rows
+        touched = person.any(axis).int().cpu()
+        found = touched.any(1)
+        begin, end = touched.argmax(1), touched.shape[1] - touched.flip(1).argmax(1)
+        boxes[found, first], boxes[found, first + 2] = begin[found].double(), end[found].double()
+    return boxes
+
+
+def align_foreground(
+    reference_mask: Tensor,
+    driving_masks: Tensor,
+    *,
+    kept: Tensor | None = None,
+    by: str = "auto",
+    reference_face: Tensor | None = None,
+    driving_faces: Tensor | None = None,
+) -> Similarity:
+    """One scale and shift for the whole clip: the median over frames of the ratio of heights, then the mean of the middles (equations 9 and 10).
+
+    Empty masks and frames that were not kept count for nothing; a body that touches the upper and the lower border says nothing of its height. Where the
+    reference is cut off below, or at least half of the driving frames are while the reference is not, heights are not comparable: faces are compared if
+    there are some, and their middles brought together; else, for a reference that is cut off, widths, with the tops of the boxes brought together
+    (the tops, because a whole body has its middle elsewhere than half a one).
+
+    Args:
+        reference_mask: (H, W), and driving_masks: (T, h, w), above 0.5 on the person; 0..1, bool or bytes. Their sizes may differ.
+        kept: (T) bool, frames whose mask is good; None: all.
+        by: "auto" as above, or always "height", "face" or "width".
+        reference_face: (4) x0 y0 x1 y1 pixels. driving_faces: (T, 4), NaN where there is none.
+
+    Raises:
+        ValueError: a reference without a person, a video of which no kept frame shows one, masks or boxes of other shapes, or "face" without faces.
+    """
+    target, boxes, good = _checked(reference_mask, driving_masks, kept, by)
+    edges = reference_mask.shape[0], driving_masks.shape[1]
+    faces, face = _faces(reference_face, driving_faces, good)
+    notes = [f"no person in frames {frame_ranges(boxes[:, 0].isnan())}"] if boxes[:, 0].isnan().any() else []
+    cut_above, cut_below = boxes[:, 1] <= 0, boxes[:, 3] >= edges[1]
+    reference_cut = bool(target[3] >= edges[0])
+    driving_cut = not reference_cut and 2 * int((good & cut_below).sum()) >= int(good.sum())
+    whole = good & ~(cut_above & cut_below)
+    if by == "auto":
+        by = _read_from(reference_cut, driving_cut, whole, face is not None, notes)
+    if by == "face" and face is None:
+        raise ValueError(
+            "the scale is to be read from faces, but not both the reference and a kept frame of the video have one: give their boxes, or take auto"
+        )
+    if by == "face":
+        target, boxes, used = face, faces, ~faces[:, 0].isnan()
+        ratios = _heights(target) / _heights(boxes[used])
+    else:
+        used = whole if by == "height" and whole.any() else good
+        if by == "height" and (good & ~whole).any() and whole.any():
+            notes.append(f"frames {frame_ranges(good & ~whole)} reach from the upper to the lower border: no height was read there")
+        ratios = _heights(target) / _heights(boxes[used]) if by == "height" else _widths(target) / _widths(boxes[used])
+    scale = float(ratios.quantile(0.5))
+    limited = min(max(scale, SCALE_LIMITS[0]), SCALE_LIMITS[1])
+    if limited != scale:
+        notes.append(f"the scale of {scale:.3g} was limited to {limited:g}: check both masks")
+    placed = used if by == "face" else good
+    tops = by == "width" and reference_cut
+    places = [_tops(found) if tops else _middles(found) for found in (target, boxes[placed])]
+    return Similarity(scale=limited, shift=places[0] - limited * places[1].mean(0), by=by, used=used, notes=notes)
+
+
+def _read_from(reference_cut: bool, driving_cut: bool, whole: Tensor, has_faces: bool, notes: list[str]) -> str:
+    """What the scale is read from, and why if it is not the height."""
+    why = (
+        "the reference is cut off below" if reference_cut
+        else "every kept frame reaches from the upper to the lower border" if not whole.any()
+        else "at least half of the driving frames are cut off below" if driving_cut
+        else None
+    )  # fmt: skip
+    if why is None:
+        return "height"
+    if has_faces:
+        notes.append(f"{why}: the scale was read from the faces")
+        return "face"
+    if not reference_cut and whole.any():
+        notes.append(f"{why}, and no faces were given: the scale was read from the heights, and may be too large")
+        return "height"
+    notes.append(f"{why}, and no faces were given: the scale was read from the widths")
+    return "width"
+
+
+def _checked(reference_mask: Tensor, driving_masks: Tensor, kept: Tensor | None, by: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Box (4) of the reference, boxes (T, 4) of the video, and (T) which of them count."""
+    if by not in SCALES:
+        raise ValueError(f"by is '{by}', expected one of {', '.join(SCALES)}")
+    sizes = check_shapes(
+        "align_foreground", reference_mask=(reference_mask, "H W"), driving_masks=(driving_masks, "T h w"), kept=(kept, "T")
+    )
+    if 0 in sizes.values():
+        raise ValueError(
+            f"the masks are {tuple(reference_mask.shape)} and {tuple(driving_masks.shape)}, expected at least one frame and one pixel"
+        )
+    if kept is not None and kept.dtype != torch.bool:
+        raise ValueError(f"kept is {kept.dtype}, expected bool")
+    target = mask_boxes(unit_masks(reference_mask, "the reference mask")[None])[0]
+    if target.isnan().any():
+        raise ValueError("the reference mask shows nobody: expected values above 0.5 on the person of the reference (an inverted mask?)")
+    boxes = mask_boxes(unit_masks(driving_masks, "the driving masks"))
+    there = ~boxes[:, 0].isnan()
+    if not there.any():
+        raise ValueError("the driving masks show nobody in any frame: expected values above 0.5 on the person (an inverted mask?)")
+    good = there if kept is None else there & kept.cpu()
+    if not good.any():
+        raise ValueError(f"none of the {int(there.sum())} frames that show a person was kept: loosen the gate, or segment again")
+    return target, boxes, good
+
+
+def _faces(reference: Tensor | None, driving: Tensor | None, good: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Faces (T, 4) of the frames that count, NaN elsewhere, and that of the reference (4); None unless there are both."""
+    check_shapes("align_foreground", reference_face=(reference, "4"), driving_faces=(driving, "T 4"), good=(good, "T"))
+    faces = torch.full((len(good), 4), torch.nan, dtype=torch.float64) if driving is None else driving.cpu().double()
+    for name, found in (("reference_face", reference), ("driving_faces", driving)):
+        if found is not None:
+            check_boxes(found.reshape(-1, 4), name)
+    faces = torch.where(good[:, None], faces, torch.nan)
+    if reference is None or reference.isnan().any() or faces.isnan().all():
+        return faces, None
+    return faces, reference.cpu().double()
+
+
+def check_boxes(boxes: Tensor, name: str) -> None:
+    """Check boxes (T, 4) x0 y0 x1 y1.
+
+    Raises:
+        ValueError: a box that is partly NaN, infinite, or without width or height; it names the frame.
+    """
+    absent = boxes.isnan().all(-1)
+    wrong = ~absent & ~(torch.isfinite(boxes).all(-1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+    if wrong.any():
+        frame = int(wrong.int().argmax())
+        raise ValueError(
+            f"{name} of frame {frame} is {[round(float(x), 2) for x in boxes[frame]]}, expected x0 y0 x1 y1 with width and height above 0: "
+            "check the detector, or leave the box out"
+        )
+
+
+def _heights(boxes: Tensor) -> Tensor:
+    return boxes[..., 3] - boxes[..., 1]
+
+
+def _widths(boxes: Tensor) -> Tensor:
+    return boxes[..., 2] - boxes[..., 0]
+
+
+def _middles(boxes: Tensor) -> Tensor:
+    return (boxes[..., :2] + boxes[..., 2:]) / 2
+
+
+def _tops(boxes: Tensor) -> Tensor:
+    return torch.stack([(boxes[..., 0] + boxes[..., 2]) / 2, boxes[..., 1]], -1)
