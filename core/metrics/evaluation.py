@@ -16,8 +16,10 @@ from .features import FeatureStatistics, clip_starts, frechet_distance
 from .images import check_frames, check_pair, l1, psnr, ssim
 from .keypoints import KeypointDistance, body_distance, face_distance
 from .networks import CLIPS, FACES, PAIRS, MetricNetwork
-from .protocol import published_l1, published_psnr
+from .protocol import published_l1, published_psnr, published_ssim
 
+# Keypoints of the made and of the driving video.
+KeypointPair = tuple[Keypoints, Keypoints]
 _PLOT_SIZE = (220, 768)
 
 
@@ -68,7 +70,8 @@ def evaluate(
     reference: Tensor,
     *,
     networks: Sequence[MetricNetwork] = (),
-    keypoints: Sequence[tuple[Keypoints, Keypoints]] = (),
+    body: KeypointPair | None = None,
+    face: KeypointPair | None = None,
     faces: Faces | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> Evaluation:
@@ -76,7 +79,7 @@ def evaluate(
 
     Args:
         generated, reference: (T, H, W, 3) of one size, floating point in 0..1 or uint8.
-        networks: of any kinds; those for faces need `faces`. keypoints: pairs of made and driving ones, of the body (17, 18, 133) or the face (68, 70, 133).
+        networks: of any kinds; those for faces need `faces`. body, face: made and driving keypoints, as `body_distance` and `face_distance` take them.
         on_step: called `steps(networks)` times.
 
     Raises:
@@ -85,7 +88,9 @@ def evaluate(
     check_pair(generated, reference)
     _check(generated, networks, faces)
     found = Evaluation()
-    _add_keypoints(found, keypoints, len(generated))
+    for pair, measure in ((body, body_distance), (face, face_distance)):
+        if pair is not None:
+            _add_keypoints(found, pair, measure, len(generated))
     _add_images(found, generated, reference)
     on_step()
     for network in networks:
@@ -130,37 +135,31 @@ def _check(generated: Tensor, networks: Sequence[MetricNetwork], faces: Faces | 
 def _add_images(found: Evaluation, generated: Tensor, reference: Tensor) -> None:
     frames, height, width = generated.shape[:3]
     ratios, likeness, differences = psnr(generated, reference), ssim(generated, reference), l1(generated, reference)
-    grey, wrapped, divided = ssim(generated, reference, grey=True), published_psnr(generated, reference), published_l1(generated, reference)
+    grey = ssim(generated, reference, grey=True)
+    tables = {"psnr": published_psnr, "ssim": published_ssim, "l1": published_l1}
+    published = {name: float(measure(generated, reference).mean()) for name, measure in tables.items()}
     identical = int(ratios.isinf().sum())
     finite = ratios[ratios.isfinite()]
     mean = float(finite.mean()) if len(finite) else math.inf
     found.numbers.update(
         frames=frames, width=width, height=height, psnr=_number(mean), identical_frames=identical, ssim=float(likeness.mean()),
-        ssim_grey=float(grey.mean()), l1=float(differences.mean()), published={"psnr": float(wrapped.mean()), "l1": float(divided.mean())},
+        ssim_grey=float(grey.mean()), l1=float(differences.mean()), published=published,
     )  # fmt: skip
     found.curves.update({"PSNR (dB)": {"PSNR": ratios}, "SSIM": {"SSIM": likeness}, "L1 (of 0..1)": {"L1": differences}})
     left_out = f" ({identical} identical frames left out, theirs is infinite)" if identical else ""
     found.lines[:0] = [
         f"{frames} frames of {width}x{height}",
         f"PSNR {mean:.2f} dB{left_out}, SSIM {float(likeness.mean()):.4f} ({float(grey.mean()):.4f} of the luminance), L1 {float(differences.mean()):.5f} of 0..1",
-        f"as the tables on TikTok videos are computed, in 8 bits that wrap around and by the pixel: PSNR {float(wrapped.mean()):.2f} dB, "
-        f"L1 {float(divided.mean()) * 1e4:.3f}E-04",
+        "as the tables on TikTok videos are computed, in 8 bits that wrap around, of grey frames, and by the pixel: "
+        f"PSNR {published['psnr']:.2f} dB, SSIM {published['ssim']:.4f}, L1 {published['l1'] * 1e4:.3f}E-04",
     ]
 
 
-def _add_keypoints(found: Evaluation, pairs: Sequence[tuple[Keypoints, Keypoints]], frames: int) -> None:
-    for pair in pairs:
-        length = pair[0].pixels.shape[1]
-        if length != frames:
-            raise ValueError(f"the keypoints have {length} frames, the videos {frames}: detect them in the videos that are compared")
-        joints = pair[0].pixels.shape[2]
-        # A body's five facial points are a face where no finer ones are there.
-        kinds = ([body_distance] if joints in (17, 18, 133) else []) + ([face_distance] if joints > 18 or len(pairs) == 1 else [])
-        for measure in kinds or [body_distance]:
-            _add_distances(found, measure(*pair), measure(*pair, normaliser="box"))
-
-
-def _add_distances(found: Evaluation, scaled: KeypointDistance, boxed: KeypointDistance) -> None:
+def _add_keypoints(found: Evaluation, pair: KeypointPair, measure: Callable[..., KeypointDistance], frames: int) -> None:
+    length = pair[0].pixels.shape[1]
+    if length != frames:
+        raise ValueError(f"the keypoints have {length} frames, the videos {frames}: detect them in the videos that are compared")
+    scaled, boxed = measure(*pair), measure(*pair, normaliser="box")
     key = scaled.name.lower()
     found.numbers[key] = {"mean": _number(scaled.mean), "box_diagonal": _number(boxed.mean), "frames_left_out": scaled.unmeasured}
     found.curves[f"{scaled.name} (of {scaled.unit})"] = {scaled.name: scaled.curve}

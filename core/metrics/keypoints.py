@@ -98,10 +98,10 @@ def face_distance(
 def _distance(generated, driving, layouts, names, normaliser, confidence) -> KeypointDistance:
     points = _check(generated, driving, layouts, names[0], normaliser)
     joints = list(points.joints)
-    seen = ((generated.confidence > confidence) & (driving.confidence > confidence))[0, :, joints]
-    offset = (generated.pixels - driving.pixels)[0, :, joints].double().norm(dim=-1)
     certain = driving.confidence[0] > confidence
+    seen = (certain & (generated.confidence[0] > confidence))[:, joints]
     places = torch.where(certain[..., None], driving.pixels[0].double(), torch.nan)
+    offset = (generated.pixels[0].double() - places)[:, joints].norm(dim=-1)
     if normaliser == "body":
         unit = (places[:, points.begin].mean(1) - places[:, points.end].mean(1)).norm(dim=-1)
     else:

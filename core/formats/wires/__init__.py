@@ -6,5 +6,5 @@ from .mtvcrafter_motion import from_mtvcrafter_motion, to_mtvcrafter_motion
 from .nlf_poses import from_nlfpred, nlf_frames, to_nlfpred
 from .pose_data import pose_data_frames, pose_data_motion
 from .pose_frames import PoseFrames
-from .pose_keypoints import from_pose_keypoints, to_pose_keypoints
+from .pose_keypoints import face_from_pose_keypoints, from_pose_keypoints, to_pose_keypoints
 from .smpl_parameters import SPACES, from_smpl_params, save_smpl_params, to_smpl_params

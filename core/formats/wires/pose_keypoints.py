@@ -18,7 +18,8 @@ from ..clips import usable_size
 from .payloads import entry, frame_list, numbers
 
 KIND = "POSE_KEYPOINT"
-_JOINTS = 18
+_BODY, _JOINTS = "pose_keypoints_2d", 18
+_FACES = (68, 70)
 _PARTS = 2.0  # no body in pixels is as small; parts of the canvas may lie somewhat outside it
 _EMPTY = {"face_keypoints_2d": 70, "hand_left_keypoints_2d": 21, "hand_right_keypoints_2d": 21}
 
@@ -31,23 +32,19 @@ def from_pose_keypoints(payload: Any, *, person: int = 0) -> Keypoints:
     Raises:
         ValueError: a missing key, keypoints that are no 18 triples, canvases of different size, or nobody at that place.
     """
-    frames = frame_list([payload] if isinstance(payload, Mapping) else payload, KIND)
-    image_size = _canvas(frames)
-    points = np.full((len(frames), _JOINTS, 3), np.nan, np.float32)
-    for number, frame in enumerate(frames):
-        people = entry(frame, "people", kind=f"{KIND}, frame {number}") or []
-        if person < len(people):
-            flat = entry(people[person], "pose_keypoints_2d", kind=f"{KIND}, frame {number}")
-            if flat is not None and len(flat):
-                points[number] = numbers(flat, f"pose_keypoints_2d of frame {number}", (3 * _JOINTS,)).reshape(_JOINTS, 3)
-    seen = np.isfinite(points).all(-1) & (points[..., 2] > 0)
-    if not seen.any():
+    keypoints = _read(payload, person, _BODY, (_JOINTS,))
+    if keypoints is None:
         raise ValueError(f"{KIND}: there is no person {person} in any frame: choose another, or check the detector before this node")
-    if np.abs(points[seen][:, :2]).max() <= _PARTS:
-        points[..., :2] *= (image_size[1], image_size[0])
-    pixels = np.where(seen[..., None], points[..., :2], np.nan)
-    confidence = np.where(seen, points[..., 2], 0).clip(0, 1)
-    return Keypoints(pixels=torch.from_numpy(pixels)[None], confidence=torch.from_numpy(confidence)[None], image_size=image_size)
+    return keypoints
+
+
+def face_from_pose_keypoints(payload: Any, *, person: int = 0) -> Keypoints | None:
+    """The face of one person as `from_pose_keypoints` has the body: 68 points, or 70 with the pupils; None where no frame has any.
+
+    Raises:
+        ValueError: as there, of a face.
+    """
+    return _read(payload, person, "face_keypoints_2d", _FACES)
 
 
 def to_pose_keypoints(motions: Sequence[Motion], *, rig: CameraRig | None = None, view: int = 0) -> list[dict[str, Any]]:
@@ -76,6 +73,36 @@ def to_pose_keypoints(motions: Sequence[Motion], *, rig: CameraRig | None = None
         {"people": [_person(track[frame]) for track in tracks if track[frame, :, 2].any()], "canvas_width": width, "canvas_height": height}
         for frame in range(motions[0].frames)
     ]
+
+
+def _read(payload: Any, person: int, part: str, counts: tuple[int, ...]) -> Keypoints | None:
+    """Keypoints of a part of one person, as many as the first frame with any has, which is one of `counts`; None where no frame has any."""
+    frames = frame_list([payload] if isinstance(payload, Mapping) else payload, KIND)
+    image_size = _canvas(frames)
+    lists = {
+        number: flat for number, frame in enumerate(frames) if (flat := _part(frame, person, part, f"{KIND}, frame {number}")) is not None
+    }
+    joints = next((count for flat in lists.values() for count in counts if len(flat) == 3 * count), counts[0])
+    points = np.full((len(frames), joints, 3), np.nan, np.float32)
+    for number, flat in lists.items():
+        points[number] = numbers(flat, f"{part} of frame {number}", (3 * joints,)).reshape(joints, 3)
+    seen = np.isfinite(points).all(-1) & (points[..., 2] > 0)
+    if not seen.any():
+        return None
+    if np.abs(points[seen][:, :2]).max() <= _PARTS:
+        points[..., :2] *= (image_size[1], image_size[0])
+    pixels = np.where(seen[..., None], points[..., :2], np.nan)
+    confidence = np.where(seen, points[..., 2], 0).clip(0, 1)
+    return Keypoints(pixels=torch.from_numpy(pixels)[None], confidence=torch.from_numpy(confidence)[None], image_size=image_size)
+
+
+def _part(frame: Any, person: int, part: str, kind: str) -> Any | None:
+    """The list of one part, None of a person who is not there or has none; only the body has to be named."""
+    people = entry(frame, "people", kind=kind) or []
+    if person >= len(people) or (part != _BODY and isinstance(people[person], Mapping) and part not in people[person]):
+        return None
+    flat = entry(people[person], part, kind=kind)
+    return None if flat is None or not len(flat) else flat
 
 
 def _projected(motion: Motion, rig: CameraRig, view: int) -> np.ndarray:

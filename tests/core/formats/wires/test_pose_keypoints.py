@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from motion4d.core.body.demo import demo_motion
-from motion4d.core.formats.wires import from_pose_keypoints, to_pose_keypoints
+from motion4d.core.formats.wires import face_from_pose_keypoints, from_pose_keypoints, to_pose_keypoints
 from motion4d.core.geometry.cameras import orbit_rig
 from motion4d.core.skeletons import OPENPOSE18, SMPL24
 
@@ -74,6 +74,25 @@ def test_parts_that_are_none_and_a_single_frame_are_read():
     nobody = {"people": [{"pose_keypoints_2d": None}], "canvas_width": 640, "canvas_height": 480}
     assert from_pose_keypoints([frame, nobody]).seen.any(-1).tolist() == [[True, False]]
     assert from_pose_keypoints(frame).pixels.shape == (1, 1, 18, 2)
+
+
+@pytest.mark.parametrize("count", [68, 70])
+def test_the_face_of_the_same_person_is_read(count):
+    bodies = to_pose_keypoints([WALK], rig=RIG)
+    assert face_from_pose_keypoints(bodies) is None  # to_pose_keypoints gives faces of confidence 0
+    flat = [value for index in range(count) for value in (100.0 + index, 50.0, 0.5 if index else 0.0)]
+    bodies[1]["people"][0]["face_keypoints_2d"] = flat
+    for body in bodies[2:]:
+        body["people"][0].pop("face_keypoints_2d")
+    bodies[0]["people"][0]["face_keypoints_2d"] = None
+    face = face_from_pose_keypoints(bodies)
+    assert face.pixels.shape == (1, 8, count, 2) and face.image_size == SIZE
+    assert face.seen.nonzero().tolist() == [[0, 1, index] for index in range(1, count)]
+    assert face.pixels[0, 1, 1:, 0].tolist() == [100.0 + index for index in range(1, count)]
+    assert face_from_pose_keypoints(bodies, person=1) is None
+    bodies[2]["people"][0]["face_keypoints_2d"] = flat[:30]
+    with pytest.raises(ValueError, match=r"face_keypoints_2d of frame 2 has shape \(30,\)"):
+        face_from_pose_keypoints(bodies)
 
 
 @pytest.mark.parametrize(
