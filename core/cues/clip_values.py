@@ -42,12 +42,12 @@ def check_masks(masks: Tensor, frames: Tensor, *, name: str = "the person masks"
 
 
 def colours(frames: Tensor) -> Tensor:
-    """Some checked frames as floats (t, H, W, 3) in 0..1; the frames themselves where they are that already."""
+    """Some checked frames as floats (t, H, W, 3), transparent ones on black; the frames themselves where they are that already."""
     if frames.dtype == torch.uint8:
         frames = frames.float() / 255
     elif frames.dtype in (torch.float16, torch.bfloat16):
         frames = frames.float()
-    return flatten_alpha(frames, torch.zeros(3)).clamp(0, 1)
+    return flatten_alpha(frames, torch.zeros(3))
 
 
 def _check_range(values: Tensor, name: str) -> list[str]:
