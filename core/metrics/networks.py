@@ -1,7 +1,8 @@
 """Networks that metrics rest on, from the user's own files: features of pictures and clips, distances of pairs, embeddings of faces.
 
-Files are TorchScript, which carries its architecture along, as the usual ones are published (Inception V3, I3D). Safetensors hold weights alone; without
-the architecture of each network, checked against its own release, numbers from them would look right and be wrong, so they are refused.
+Files are TorchScript, which carries its architecture along, as the usual ones are published (Inception V3, I3D). Safetensors hold weights alone: those of LPIPS
+are read into the networks of `lpips.py`, which give the same numbers as the authors' package; of other networks numbers would look right and be wrong, so their
+weights are refused.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,11 +16,14 @@ from torch import Tensor
 from ..maps.resampling import resample
 from .features import clip_starts
 from .images import check_frames, check_pair, unit_values
+from .lpips import load_lpips
 
 PICTURES, CLIPS, PAIRS, FACES = "pictures: FID", "clips: FID-VID, FVD", "pairs: LPIPS", "faces: FIS, FTS"
 MEASURES = (PICTURES, CLIPS, PAIRS, FACES)
 VALUES = ("-1..1", "0..1", "0..255 (8 bit)", "ImageNet mean and deviation")
 TRUST = "TorchScript is a program: it cannot call Python, but it runs on this machine, so load files only from people you trust."
+# What networks of each kind usually expect, and their side: Inception V3 and I3D as released with StyleGAN, LPIPS, ArcFace.
+USUAL = {PICTURES: (VALUES[2], 0), CLIPS: (VALUES[0], 224), PAIRS: (VALUES[0], 0), FACES: (VALUES[0], 112)}
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _GIVEN = {"return_features": True, "rescale": False, "resize": False}  # what released Inception and I3D files ask beside the pictures
 _BATCH_PIXELS = 1 << 22  # of the frames that a network sees at once
@@ -139,29 +143,40 @@ class MetricNetwork:
         return answer
 
 
-def load_metric_network(path: str | Path, *, measures: str, **options) -> MetricNetwork:
-    """Read a TorchScript file. It is a program that this machine runs, though it cannot call Python.
+def load_metric_network(path: str | Path, *, measures: str, values: str | None = None, side: int | None = None, **options) -> MetricNetwork:
+    """Read TorchScript, a program that this machine runs, though it cannot call Python; or LPIPS from safetensors.
 
     Args:
-        options: of `MetricNetwork`.
+        values, side: of `MetricNetwork`, None for what is USUAL. Other values than these are part of the name. options: more of `MetricNetwork`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is safetensors, or no TorchScript, or options that are none.
+        ValueError: no TorchScript, safetensors of anything but LPIPS, or options that are none.
     """
     path = Path(path)
+    if measures not in MEASURES:
+        raise ValueError(f"{path.name}: measures is '{measures}', expected one of {', '.join(MEASURES)}")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}: put a TorchScript file there")
-    if path.suffix.lower() in (".safetensors", ".onnx", ".pth", ".ckpt"):
+    usual = USUAL[measures]
+    values, side = usual[0] if values is None else values, usual[1] if side is None else side
+    name = path.name if values == usual[0] else f"{path.name} ({values})"
+    return MetricNetwork(module=_module(path, measures), name=name, measures=measures, values=values, side=side, **options)
+
+
+def _module(path: Path, measures: str) -> Callable[..., Tensor]:
+    suffix = path.suffix.lower()
+    if suffix == ".safetensors" and measures == PAIRS:
+        return load_lpips(path)
+    if suffix in (".safetensors", ".onnx", ".pth", ".ckpt"):
         raise ValueError(
-            f"{path.name} holds no TorchScript: save the network with torch.jit.trace or torch.jit.script, so that it says how it is built"
+            f"{path.name} does not say how its network is built: save it with torch.jit.trace or torch.jit.script; safetensors can hold LPIPS alone"
         )
     try:
-        module = torch.jit.load(str(path), map_location="cpu").eval()
+        return torch.jit.load(str(path), map_location="cpu").eval()
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path.name}: it cannot be read as TorchScript ({reason}): get it again, or save it with torch.jit") from None
-    return MetricNetwork(module=module, name=path.name, measures=measures, **options)
 
 
 def _portions(starts: range, size: int) -> Iterator[range]:

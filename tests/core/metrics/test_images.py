@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from motion4d.core.metrics.images import l1, psnr, ssim
-from motion4d.core.metrics.protocol import fit_square, published_l1, published_psnr
+from motion4d.core.metrics.protocol import fit_square, published_l1, published_psnr, published_ssim
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_flat_bright_picture_keeps_its_small_structure():
 
 def test_eight_bits_count_as_their_values(generator):
     first, second = (torch.randint(0, 256, (2, 12, 12, 3), generator=generator, dtype=torch.uint8) for _ in range(2))
-    for measure in (psnr, ssim, l1, published_psnr, published_l1):
+    for measure in (psnr, ssim, l1, published_psnr, published_ssim, published_l1):
         assert torch.allclose(measure(first, second), measure(first.float() / 255, second.float() / 255), rtol=1e-6)
         assert torch.allclose(measure(first, second.float() / 255), measure(first, second), rtol=1e-6)
 
@@ -133,7 +133,7 @@ def test_proportions_stay_and_places_do_not_move():
     ],
 )
 def test_what_cannot_be_compared_is_refused(generated, reference, message):
-    for measure in (psnr, ssim, l1, published_psnr, published_l1):
+    for measure in (psnr, ssim, l1, published_psnr, published_ssim, published_l1):
         with pytest.raises(ValueError, match=message):
             measure(generated, reference)
 
@@ -143,3 +143,23 @@ def test_frames_smaller_than_the_window_have_no_similarity():
         ssim(torch.zeros(1, 16, 10, 3), torch.zeros(1, 16, 10, 3))
     with pytest.raises(ValueError, match="square of 0"):
         fit_square(torch.zeros(1, 16, 10, 3), 0)
+
+
+def test_the_published_similarity_is_that_of_flat_windows_on_grey(generator):
+    first, second = (torch.randint(0, 256, (2, 12, 14, 3), generator=generator, dtype=torch.uint8) for _ in range(2))
+    found = []
+    for pair in zip(first.numpy(), second.numpy(), strict=True):
+        x, y = (np.round(one @ [0.299, 0.587, 0.114]) for one in pair)
+        windows = [
+            tuple(plane[r : r + 7, c : c + 7].ravel() for plane in (x, y)) for r in range(x.shape[0] - 6) for c in range(x.shape[1] - 6)
+        ]
+        c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+        ratios = [
+            (2 * a.mean() * b.mean() + c1) * (2 * np.cov(a, b)[0, 1] + c2)
+            / ((a.mean() ** 2 + b.mean() ** 2 + c1) * (a.var(ddof=1) + b.var(ddof=1) + c2))
+            for a, b in windows
+        ]  # fmt: skip
+        found.append(np.mean(ratios))
+    assert published_ssim(first, second).tolist() == pytest.approx(found, rel=1e-9)
+    with pytest.raises(ValueError, match="needs 7x7"):
+        published_ssim(first[:, :6], second[:, :6])
