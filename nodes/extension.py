@@ -7,6 +7,7 @@ from .loaders.calibration import LoadCameraCalibration
 from .loaders.cameras import LoadCameras
 from .loaders.download import DownloadModel
 from .loaders.estimators import LoadPoseEstimator
+from .loaders.keypoints import LoadPoseKeypoints
 from .loaders.motion import LoadMotion
 from .loaders.pictures import LoadReference
 from .loaders.rigs import LoadRig
@@ -32,6 +33,7 @@ from .motion.film_frames import TakeVideoFrames
 from .motion.inspection import InspectMotion
 from .motion.maps import DrawSkeleton, EncodeBoneMaps, RenderBoneMaps, SaveDepthMaps
 from .motion.people import ComposeBoneMaps, GatherPeople, SelectPerson, SplitPeople
+from .motion.person_masks import ColourPeople, CutOutPerson, MakePersonMasks
 from .motion.placement import FitMotionToTokenizer
 from .motion.pose_maps import DrawPoseMaps, ReadPoseMaps
 from .motion.rig_views import PlaceRigCameras, RenderRigViews
@@ -53,6 +55,7 @@ NODES = [
     LoadPoseEstimator,
     ExtractMotion,
     TakeVideoFrames,
+    LoadPoseKeypoints,
     CollectCameraKeypoints,
     TriangulateJoints,
     SelectPerson,
@@ -137,6 +140,9 @@ NODES = [
     ShowMotionAttention,
     CompareVideos,
     InspectConsistency,
+    MakePersonMasks,
+    CutOutPerson,
+    ColourPeople,
 ]
 
 

@@ -30,6 +30,7 @@ SIGNATURES = {
     ),
     "Motion4D_LoadCameras": "file width height fps frames default -> cameras contents",
     "Motion4D_LoadCameraCalibration": "file metres up width height -> calibration cameras contents",
+    "Motion4D_LoadPoseKeypoints": "file -> pose_keypoint contents",
     "Motion4D_CollectCameraKeypoints": (
         "calibration person least_confidence start_frames pose_keypoint_1 pose_keypoint_2 pose_keypoint_3 pose_keypoint_4 pose_keypoint_5"
         " pose_keypoint_6 pose_keypoint_7 pose_keypoint_8 -> keypoints cameras report"
@@ -125,6 +126,11 @@ SIGNATURES = {
     "Motion4D_ComposeBoneMaps": "bone_maps depth_range span more_bone_maps -> bone_maps depth normals mask",
     "Motion4D_InspectConsistency": "frame_window frame_overlap view_window view_overlap closed tile_views tile_frames views frames_per_latent latent images "
     "tile_overlap -> seams report heat_map",
+    "Motion4D_MakePersonMasks": (
+        "images source person index separate grow mask track_data bone_maps motion cameras -> mask masks count report"
+    ),
+    "Motion4D_CutOutPerson": "images mask in_cells rows columns ground -> images mask",
+    "Motion4D_ColourPeople": "masks ground more_masks -> images",
 }
 
 
