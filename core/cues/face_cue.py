@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from ..maps.alignment import smooth_path
-from ..maps.cropping import crop_picture, flatten_alpha
+from ..maps.cropping import crop_picture
 from ..shapes import check_shapes
 from ..types import ImageSize
+from .clip_values import check_frames, colours
 from .similarity import check_boxes
 
 SHAPES = ("ellipse", "box")
@@ -116,46 +117,42 @@ def face_masks(boxes: Tensor, size: ImageSize, *, shape: str = "ellipse") -> Ten
         raise ValueError(f"the shape is '{shape}', expected one of {', '.join(SHAPES)}")
     check_shapes("face_masks", boxes=(boxes, "T 4"))
     check_boxes(boxes, "the face box")
-    boxes = boxes.detach().cpu().double()
-    middles, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
-    across, down = (
-        ((torch.arange(side, dtype=torch.float64) + 0.5 - middles[:, axis, None]) / halves[:, axis, None]).abs()  # NaN is never inside
-        for axis, side in ((0, size[1]), (1, size[0]))
-    )
-    if shape == "box":
-        return ((down <= 1)[:, :, None] & (across <= 1)[:, None]).float()
-    return (down.square()[:, :, None] + across.square()[:, None] <= 1).float()
+    masks = torch.zeros(len(boxes), *size)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes.tolist(), strict=True):
+        if math.isnan(x0):
+            continue
+        lines = []  # for rows, then columns: the pixels whose centres are in the box, and their distances from its middle in halves of it
+        for begin, end, side in ((y0, y1, size[0]), (x0, x1, size[1])):
+            first, last = (min(max(0, math.ceil(edge - 0.5)), side) for edge in (begin, end))
+            centres = torch.arange(first, max(first, last), dtype=torch.float64) + 0.5
+            lines.append((slice(first, max(first, last)), (2 * centres - begin - end) / (end - begin)))
+        (rows, down), (columns, across) = lines
+        inside = (down.square()[:, None] + across.square() <= 1).float() if shape == "ellipse" else 1.0
+        mask[rows, columns] = inside
+    return masks
 
 
 def _crop(picture: Tensor, corner: list[float], side: int, enlarged: int) -> Tensor:
     """(S, S, 3) float32 of a square of a picture (H, W, 3 or 4), black beyond its edges."""
-    scale = 1 if picture.is_floating_point() else 255
-    if scale == 1:
-        return crop_picture(picture.float(), corner, (side, side), (enlarged, enlarged), _BLACK)
-    # Only what the kernel reaches becomes float: a whole picture of bytes would be four times as large.
-    reach = 3 * max(1, math.ceil(side / enlarged)) + 1
+    reach = 3 * max(1, math.ceil(side / enlarged)) + 1  # of the kernel: only what it sees becomes float
     (top, bottom), (left, right) = (
         (max(0, math.floor(begin) - reach), min(length, math.ceil(begin + side) + reach))
         for begin, length in ((corner[1], picture.shape[0]), (corner[0], picture.shape[1]))
     )
     if top >= bottom or left >= right:
         return torch.zeros(enlarged, enlarged, 3, device=picture.device)
-    part = picture[top:bottom, left:right].float() / scale
+    part = colours(picture[None, top:bottom, left:right])[0].clamp(0, 1)
     return crop_picture(part, (corner[0] - left, corner[1] - top), (side, side), (enlarged, enlarged), _BLACK)
 
 
 def _keep_in_place(target: Tensor, picture: Tensor, corner: list[int], side: int) -> None:
     """Copy a square of a picture to its own place on a black canvas (H, W, 3)."""
     rows, columns = (slice(max(0, begin), max(0, begin + side)) for begin in reversed(corner))
-    part = picture[rows, columns]
-    part = part.float() if picture.is_floating_point() else part.float() / 255
-    target[rows, columns] = flatten_alpha(part, _BLACK)
+    target[rows, columns] = colours(picture[None, rows, columns])[0].clamp(0, 1)
 
 
 def _check(frames: Tensor, boxes: Tensor, margin: float, share: float, smoothing: int, size: ImageSize | None) -> dict[str, int]:
-    if not isinstance(frames, Tensor) or frames.dim() != 4 or frames.shape[-1] not in (3, 4) or 0 in frames.shape:
-        found = tuple(frames.shape) if isinstance(frames, Tensor) else type(frames).__name__
-        raise ValueError(f"the frames are {found}, expected (T, H, W, 3), or 4 channels with transparency")
+    check_frames(frames)
     sizes = check_shapes("face_cue", frames=(frames, "T H W C"), boxes=(boxes, "T 4"))
     if not (math.isfinite(margin) and margin > 0 and 0 < share <= 1):
         raise ValueError(f"margin is {margin} and share {share}, expected a margin above 0 and a share above 0 up to 1")
@@ -164,10 +161,4 @@ def _check(frames: Tensor, boxes: Tensor, margin: float, share: float, smoothing
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise ValueError(f"size is {size}, expected (height, width) of at least 1 pixel")
     check_boxes(boxes, "the face box")
-    if frames.is_floating_point():
-        low, high = (float(end) for end in torch.aminmax(frames))
-        if not (low >= 0 and high <= 1):
-            raise ValueError(f"the frames reach from {low:g} to {high:g}, expected values in 0..1, or bytes: divide by 255")
-    elif frames.dtype != torch.uint8:
-        raise ValueError(f"the frames are {frames.dtype}, expected float in 0..1 or uint8")
     return sizes

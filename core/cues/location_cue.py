@@ -146,12 +146,18 @@ def location_cue(
     check_shapes("location_cue", body_masks=(body_masks, "T h w"), face_masks=(face_masks, "T h w"), kept=(kept, "T"))
     body_masks = unit_masks(body_masks, "the body masks")
     rows, notes = _filled(body_masks, kept)
-    faces = torch.zeros_like(body_masks) if face_masks is None else unit_masks(face_masks, "the face masks")
-    body, face = (alignment.warp(masks, size).index_select(0, rows.to(masks.device)) for masks in (body_masks, faces))
-    if not hard:
-        cell = max(2, round(size[0] / 32)) if cell is None else cell
-        body = soften_grid(body.clamp_(0, 1), cell=cell, mode=mode, grid=grid)
-        face = soften_grid(face.clamp_(0, 1), cell=max(1, cell // 2), mode=mode, grid=grid)
+    cell = max(2, round(size[0] / 32)) if cell is None else cell
+    cues = []
+    for masks, side in ((body_masks, cell), (face_masks, max(1, cell // 2))):
+        if masks is None:
+            cues.append(torch.zeros(len(body_masks), *size, device=body_masks.device))
+            continue
+        cue = alignment.warp(unit_masks(masks, "the face masks"), size)
+        cue = cue if hard else soften_grid(cue, cell=side, mode=mode, grid=grid)
+        for frame in (rows != torch.arange(len(rows))).nonzero()[:, 0].tolist():  # a source stays as it is: it is a kept frame
+            cue[frame] = cue[rows[frame]]
+        cues.append(cue)
+    body, face = cues
     return LocationCue(body=body, face=face, notes=notes)
 
 

@@ -15,6 +15,7 @@ SCALES = ("auto", "height", "face", "width")
 SCALE_LIMITS = (0.2, 5.0)
 PERSON = 0.5  # masks are above it on the person
 _BYTE = 255
+_OVERSHOOT = 0.1  # resizing with sharp kernels leaves such values
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -69,23 +70,20 @@ class Similarity:
 
 
 def unit_masks(masks: Tensor, name: str = "masks") -> Tensor:
-    """Masks of 0..1, bool, or bytes of 0..255 (of 0..1, if they have no more) as float32 in 0..1.
+    """Masks of 0..1, bool, or bytes of 0..255 (of 0..1, if they have no more) as float32 in 0..1; the overshoot that resizing leaves is cut off.
 
     Raises:
         ValueError: NaN, or values outside these ranges.
     """
-    if masks.dtype == torch.bool:
+    if masks.dtype == torch.bool or not masks.numel():
         return masks.float()
-    if not masks.is_floating_point():
-        low, high = (int(end) for end in torch.aminmax(masks)) if masks.numel() else (0, 0)
-        if low < 0 or high > _BYTE:
-            raise ValueError(f"{name} reach from {low} to {high}, expected 0..1 or bytes of 0..255")
+    low, high = (float(end) for end in torch.aminmax(masks))
+    if not masks.is_floating_point() and low >= 0 and high <= _BYTE:
         return masks.float() / (_BYTE if high > 1 else 1)
-    low, high = (float(end) for end in torch.aminmax(masks)) if masks.numel() else (0.0, 0.0)
-    if not (low >= 0 and high <= 1):
+    if not (low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT):
         remedy = "divide by 255" if high <= _BYTE and low >= 0 else "check the node before"
-        raise ValueError(f"{name} reach from {low:g} to {high:g}, expected values in 0..1: {remedy}")
-    return masks.float()
+        raise ValueError(f"{name} reach from {low:g} to {high:g}, expected values in 0..1, or bytes of 0..255: {remedy}")
+    return masks.float() if low >= 0 and high <= 1 else masks.float().clamp(0, 1)
 
 
 def mask_boxes(masks: Tensor) -> Tensor:
@@ -181,10 +179,8 @@ def _checked(reference_mask: Tensor, driving_masks: Tensor, kept: Tensor | None,
     """Box (4) of the reference, boxes (T, 4) of the video, and (T) which of them count."""
     if by not in SCALES:
         raise ValueError(f"by is '{by}', expected one of {', '.join(SCALES)}")
-    sizes = check_shapes(
-        "align_foreground", reference_mask=(reference_mask, "H W"), driving_masks=(driving_masks, "T h w"), kept=(kept, "T")
-    )
-    if 0 in sizes.values():
+    check_shapes("align_foreground", reference_mask=(reference_mask, "H W"), driving_masks=(driving_masks, "T h w"), kept=(kept, "T"))
+    if 0 in (*reference_mask.shape, *driving_masks.shape):
         raise ValueError(
             f"the masks are {tuple(reference_mask.shape)} and {tuple(driving_masks.shape)}, expected at least one frame and one pixel"
         )
