@@ -40,7 +40,7 @@ class FaceBoxes:
     def report(self) -> str:
         """Where there is a face, in lines."""
         missing = ~self.there
-        where = f"; none in {frame_ranges(missing)}" if missing.any() and not missing.all() else ""
+        where = f"; none in frames {frame_ranges(missing)}, where the cue is black" if missing.any() else ""
         return "\n".join([f"a face in {int(self.there.sum())} of {len(self.boxes)} frames{where}", *self.notes])
 
 

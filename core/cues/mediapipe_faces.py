@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from ..estimators.mediapipe import INSTALL
+from .clip_values import colours
 
 _BYTE = 255
 
 
 def mediapipe_faces(frames: Tensor, *, confidence: float = 0.5, advance: Callable[[int], None] | None = None) -> list[Tensor]:
-    """Candidates (N, 4) x0 y0 x1 y1 pixels of every frame (T, H, W, 3), uint8 or 0..1; each frame is looked at on its own.
+    """Candidates (N, 4) x0 y0 x1 y1 pixels of every frame (T, H, W, 3 or 4), uint8 or 0..1; each frame is looked at on its own.
 
     Args:
         confidence: 0..1 from which a face counts. advance: called with 1 after each frame.
@@ -23,7 +24,7 @@ def mediapipe_faces(frames: Tensor, *, confidence: float = 0.5, advance: Callabl
     sides = torch.tensor([frames.shape[2], frames.shape[1]], dtype=torch.float64)
     with _solution(confidence) as solution:
         for frame in frames:
-            picture = frame if frame.dtype == torch.uint8 else (frame.float() * _BYTE).round().clamp(0, _BYTE).byte()
+            picture = (colours(frame[None])[0] * _BYTE).round().clamp(0, _BYTE).byte()
             boxes = [
                 one.location_data.relative_bounding_box for one in solution.process(picture.cpu().contiguous().numpy()).detections or ()
             ]

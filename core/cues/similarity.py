@@ -54,6 +54,8 @@ class Similarity:
         check_shapes("warp", pictures=(pictures, "T H W" if pictures.dim() == 3 else "T H W C"))
         values = pictures if pictures.is_floating_point() else pictures.float()
         rows, columns = values.shape[1:3]
+        if self.scale == 1 and not self.shift.any() and (rows, columns) == tuple(size):
+            return values.clone()
         lines = []
         for axis, (side, old) in enumerate(((size[1], columns), (size[0], rows))):
             places = (torch.arange(side, dtype=torch.float64) + 0.5 - float(self.shift[axis])) / self.scale
