@@ -8,6 +8,7 @@ from .loaders.cameras import LoadCameras
 from .loaders.download import DownloadModel
 from .loaders.estimators import LoadPoseEstimator
 from .loaders.keypoints import LoadPoseKeypoints
+from .loaders.metric_networks import LoadMetricNetwork
 from .loaders.motion import LoadMotion
 from .loaders.pictures import LoadReference
 from .loaders.rigs import LoadRig
@@ -23,10 +24,12 @@ from .motion.camera_paths import KeyCameras, MoveCamera
 from .motion.cameras import PlaceOrbitCameras, TakeCameraFromView
 from .motion.cleaning import CleanMotion
 from .motion.comparison import CompareMotions
+from .motion.cue_parts import AlignToReference, ExtractFaceCue, MakeLocationCue
 from .motion.curation import CurateClips
 from .motion.cutting import CutMotion
 from .motion.demo import MakeDemoMotion
 from .motion.editing import ConvertSkeleton, ConvertSpace, EditMotion, RetargetMotion
+from .motion.evaluation import EvaluateVideo
 from .motion.extraction import ExtractMotion
 from .motion.files import PreviewMotion, SaveMotion
 from .motion.film_frames import TakeVideoFrames
@@ -140,6 +143,11 @@ NODES = [
     ShowMotionAttention,
     CompareVideos,
     InspectConsistency,
+    LoadMetricNetwork,
+    EvaluateVideo,
+    ExtractFaceCue,
+    AlignToReference,
+    MakeLocationCue,
     MakePersonMasks,
     CutOutPerson,
     ColourPeople,

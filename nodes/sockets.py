@@ -17,6 +17,7 @@ BodyModel = io.Custom("MOTION4D_BODY_MODEL")
 Alignment = io.Custom("MOTION4D_ALIGNMENT")
 Rig = io.Custom("MOTION4D_RIG")
 Animation = io.Custom("MOTION4D_ANIMATION")
+MetricNetwork = io.Custom("MOTION4D_METRIC_NETWORK")
 PoseMaps = io.Custom("MOTION4D_POSE_MAPS")
 
 # Types of other packs, known by their names alone; what is in them is in core/formats/wires.
@@ -26,4 +27,5 @@ SMPLParams = io.Custom("SMPL_PARAMS")
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
 WanCameraEmbedding = io.Custom("WAN_CAMERA_EMBEDDING")
 SAM3Track = io.Custom("SAM3_TRACK_DATA")
+BoundingBox = io.Custom("BOUNDING_BOX")
 POSE_DATA = (NLFPred, io.Custom("MHR_POSE_DATA"), io.Custom("KIMODO_POSE_DATA"), SMPLParams)

@@ -36,6 +36,9 @@ _FACE = {
     70: _Points(range(70), (36,), (45,)), 133: _Points(range(23, 91), (59,), (68,)),
 }  # fmt: skip
 
+FACE_ONLY = (68, 70)
+FINE_FACES = (*FACE_ONLY, 133)  # more than a body's nose, eyes and ears
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class KeypointDistance:

@@ -129,8 +129,22 @@ SIGNATURES = {
     "Motion4D_MakePersonMasks": (
         "images source person index separate grow mask track_data bone_maps motion cameras -> mask masks count report"
     ),
+    "Motion4D_ExtractFaceCue": (
+        "images source margin smoothing placement width height mask_shape bboxes pose_keypoint motion cameras mask"
+        " -> face face_mask bboxes preview report"
+    ),
+    "Motion4D_AlignToReference": (
+        "reference_mask masks scale_by face_mask reference_face images reference"
+        " -> masks face_mask images scale shift_x shift_y preview report"
+    ),
+    "Motion4D_MakeLocationCue": "masks softening grid cell face_mask reference -> body_location face_location preview report",
     "Motion4D_CutOutPerson": "images mask in_cells rows columns ground -> images mask",
     "Motion4D_ColourPeople": "masks ground more_masks -> images",
+    "Motion4D_LoadMetricNetwork": "file measures values side clip_frames clip_stride -> network",
+    "Motion4D_EvaluateVideo": (
+        "generated reference protocol cut_to_shorter person network_1 network_2 network_3 network_4 network_5 generated_keypoints driving_keypoints"
+        " face_boxes identity identity_boxes -> report plot numbers psnr ssim l1"
+    ),
 }
 
 
