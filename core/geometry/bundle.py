@@ -4,17 +4,16 @@ Every step is solved by conjugate gradients, preconditioned with the exact facto
 of bones are unknowns of their own where they are estimated. Unit of length inside: the size of the body, so that the scale of the world plays no part.
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from .joint_trees import TreeFactor, TreeOrder, apply, outer
+from .joint_trees import TreeFactor, TreeOrder, apply
+from .normal_equations import State, System, add_jolt, bone_vectors, conjugate_gradients, inner, second_difference
 from .ray_pairs import Views
 
-LENGTH_WEIGHT = 100.0  # 1 % of a bone weighs as much as the noise of one keypoint
+LENGTH_WEIGHT = 125.0  # 0.8 % of a bone weighs as much as the noise of one keypoint
 _TIE = 1e4  # likewise 0.01 % of the body between joints in one place
 ACCELERATION = 100 / 16**2  # 1 over body sizes per second squared that weigh as much
 REACH = 3.0  # times the noise, where a keypoint starts to count as an outlier
@@ -22,7 +21,8 @@ _ANCHOR = 10.0  # a filled joint is held where it was filled in to a tenth of th
 _TRACE = 0.02
 _BEHIND = 1e4  # what a keypoint costs whose point is behind the camera, as a gross outlier
 _SHORTEST = 1e-4  # of the body; a shorter bone has no direction
-_STEPS, _PCG_STEPS = 30, 60
+_STEPS = 30
+_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-4, 1e-6, 1e8
 _ENOUGH = 1e-4  # relative decrease of the cost that ends it
 
 
@@ -47,88 +47,6 @@ class Problem:
     anchors: Tensor
     anchored: Tensor
     redescending: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """Points (J, 3, T) and lengths of bones (J)."""
-
-    points: Tensor
-    lengths: Tensor
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class System:
-    """The normal equations at a state: `blocks` (J, 3, 3, T) of single joints, `pulls` (J, 3, T) of bones along them and `ties` (J) of bones of length 0,
-    `lengthening` (J, T) of the bones' own lengths, `jolts` (J, T - 2) of second differences; right-hand sides for points and lengths."""
-
-    tree: TreeOrder
-    blocks: Tensor
-    pulls: Tensor
-    ties: Tensor
-    lengthening: Tensor
-    jolts: Tensor
-    right: State
-
-    def multiply(self, given: State) -> State:
-        """The matrix on a direction."""
-        out = apply(self.blocks, given.points)
-        stretch = _bone_vectors(self.tree, given.points)
-        along = (self.pulls * stretch).sum(1) - self.lengthening * given.lengths[:, None]
-        bone = self.pulls * along[:, None] + self.ties[:, None, None] * stretch
-        out += bone
-        self.tree.add_all_to_parents(out, bone, factor=-1)
-        if self.jolts.shape[-1]:
-            add_jolt(out, self.jolts[:, None] * second_difference(given.points))
-        return State(out, -(self.lengthening * along).sum(-1))
-
-    @property
-    def bones(self) -> Tensor:
-        """(J, 3, 3, T) what ties a joint to its parent."""
-        eye = torch.eye(3).to(self.blocks)[None, :, :, None]
-        return outer(self.pulls, self.pulls) + self.ties[:, None, None, None] * eye
-
-    def factor(self, damping: float) -> Callable[[State], State]:
-        """The exact solution frame by frame, of the damped system without what ties frames to each other and to the lengths."""
-        blocks, bones = self.diagonal_blocks(), self.bones
-        scale = blocks.diagonal(dim1=1, dim2=2).mean(-1)
-        blocks = blocks + (damping * scale + 1e-9 * scale.median())[:, None, None] * torch.eye(3).to(blocks)[None, :, :, None]
-        tree = TreeFactor.of(self.tree, blocks, bones)
-        lengths = (1 + damping) * (self.lengthening**2).sum(-1)
-        lengths = torch.where(lengths > 0, lengths, torch.inf)
-        return lambda right: State(tree.solve(right.points), right.lengths / lengths)
-
-    def diagonal_blocks(self) -> Tensor:
-        """(J, 3, 3, T) the blocks of single joints, with what bones and second differences add to them."""
-        bones = self.bones
-        blocks = self.blocks + bones
-        self.tree.add_all_to_parents(blocks, bones)
-        if self.jolts.shape[-1]:
-            extra = torch.zeros(len(blocks), blocks.shape[-1]).to(blocks)
-            extra[:, 2:] += self.jolts
-            extra[:, 1:-1] += 4 * self.jolts
-            extra[:, :-2] += self.jolts
-            blocks = blocks + extra[:, None, None] * torch.eye(3).to(blocks)[None, :, :, None]
-        return blocks
-
-
-def second_difference(points: Tensor) -> Tensor:
-    """(..., T - 2) of (..., T)."""
-    return points[..., 2:] - 2 * points[..., 1:-1] + points[..., :-2]
-
-
-def add_jolt(out: Tensor, jolt: Tensor) -> None:
-    """Add the transpose of `second_difference` of (..., T - 2) to (..., T)."""
-    out[..., 2:] += jolt
-    out[..., 1:-1] -= 2 * jolt
-    out[..., :-2] += jolt
-
-
-def _bone_vectors(tree: TreeOrder, points: Tensor) -> Tensor:
-    """(J, 3, T) from the parent of each joint to the joint, 0 for roots."""
-    bones = torch.zeros_like(points)
-    bones[tree.below] = points[tree.below] - points[tree.bone_above]
-    return bones
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +89,7 @@ def robust(squares: Tensor, redescending: Tensor, reach: float = REACH) -> tuple
 
 def _strain(problem: Problem, state: State) -> tuple[Tensor, Tensor, Tensor]:
     """Bone vectors (J, 3, T), their lengths (J, T) and relative errors of length (J, T), 0 without a bone."""
-    bones = _bone_vectors(problem.tree, state.points)
+    bones = bone_vectors(problem.tree, state.points)
     length = bones.norm(dim=1).clamp(min=1e-9)
     return bones, length, torch.where(problem.boned[:, None], length / _wanted(problem, state) - 1, 0.0)
 
@@ -180,19 +98,25 @@ def _wanted(problem: Problem, state: State) -> Tensor:
     return torch.where(problem.boned, state.lengths, 1.0)[:, None]
 
 
-def cost(problem: Problem, state: State) -> float:
-    """The objective."""
-    total = torch.zeros(()).to(state.points)
+def frame_costs(problem: Problem, state: State) -> Tensor:
+    """(T) the objective's share of each frame; second differences count for the frame in their middle."""
+    total = torch.zeros_like(state.points[0, 0])
     for view in range(len(problem.pixels)):
         sight = _sight(problem, state.points, view)
-        total = total + (sight.trust * robust(sight.square, problem.redescending)[0]).sum()
-        total = total + _BEHIND * (problem.trust[view] - sight.trust).sum()
+        total += (sight.trust * robust(sight.square, problem.redescending)[0]).sum(0)
+        total += _BEHIND * (problem.trust[view] - sight.trust).sum(0)
     bones, _, strain = _strain(problem, state)
+    away = (state.points - problem.anchors).square().sum(1) * problem.anchored
+    total = total * problem.noise_px**2 + LENGTH_WEIGHT**2 * (strain**2).sum(0) + _ANCHOR**2 * away.sum(0)
+    total += _TIE**2 * (bones[problem.tied] ** 2).sum((0, 1))
     jolts = problem.acceleration * second_difference(state.points).norm(dim=1)
-    away = (state.points - problem.anchors).square().sum(1)[problem.anchored].sum()
-    lengths = LENGTH_WEIGHT**2 * (strain**2).sum() + _TIE**2 * (bones**2).sum((1, 2))[problem.tied].sum()
-    smooth = torch.where(jolts > 1, 2 * jolts - 1, jolts**2).sum()
-    return float(total * problem.noise_px**2 + lengths + smooth + _ANCHOR**2 * away)
+    total[1:-1] += torch.where(jolts > 1, 2 * jolts - 1, jolts**2).sum(0)
+    return total
+
+
+def cost(problem: Problem, state: State) -> float:
+    """The objective."""
+    return float(frame_costs(problem, state).sum())
 
 
 def _pictures(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -236,53 +160,29 @@ def linearise(problem: Problem, state: State) -> System:
     return System(tree=tree, blocks=blocks, pulls=pulls, ties=ties, lengthening=lengthening, jolts=jolts, right=State(right, lengths))
 
 
-def conjugate_gradients(system: System, damping: float, tolerance: float, steps: int = _PCG_STEPS) -> State:
-    """A step that solves the damped system up to `tolerance` of the preconditioned right-hand side."""
-    solve = system.factor(damping)
-    diagonal = damping * system.diagonal_blocks().diagonal(dim1=1, dim2=2).mean(-1)[:, None]
-    stiff = damping * (system.lengthening**2).sum(-1)
-
-    def inner(a: State, b: State) -> Tensor:
-        return (a.points * b.points).sum() + (a.lengths * b.lengths).sum()
-
-    rest = system.right
-    answer = State(torch.zeros_like(rest.points), torch.zeros_like(rest.lengths))
-    ready = solve(rest)
-    direction, square = ready, inner(rest, ready)
-    goal = tolerance**2 * square
-    for _ in range(steps):
-        if not square > goal:
-            break
-        image = system.multiply(direction)
-        image = State(image.points + diagonal * direction.points, image.lengths + stiff * direction.lengths)
-        stride = square / inner(direction, image)
-        answer = State(answer.points + stride * direction.points, answer.lengths + stride * direction.lengths)
-        rest = State(rest.points - stride * image.points, rest.lengths - stride * image.lengths)
-        ready = solve(rest)
-        previous, square = square, inner(rest, ready)
-        turn = square / previous
-        direction = State(ready.points + turn * direction.points, ready.lengths + turn * direction.lengths)
-    return answer
-
-
 def minimise(problem: Problem, state: State, *, steps: int = _STEPS, enough: float = _ENOUGH, tolerance: float = 0.03) -> State:
-    """The state of least cost near `state`; a step that does not lower the cost is damped and taken again."""
-    damping, current = 1e-4, cost(problem, state)
+    """The state of least cost near `state`.
+
+    Each frame has its damping, raised where its share of the cost rose: one frame that jumps to and fro holds up no other. A step that does not lower the whole
+    cost is taken again. It ends when a step gains, or promises, less than `enough` of the cost.
+    """
+    costs = frame_costs(problem, state)
+    damping = torch.full_like(costs, _DAMPING)
     for _ in range(steps):
-        system = linearise(problem, state)
+        system, current = linearise(problem, state), float(costs.sum())
         while True:
             step = conjugate_gradients(system, damping, tolerance)
-            lengths = state.lengths + step.lengths.clamp(min=-0.5 * state.lengths)
-            trial = State(state.points + step.points, lengths)
-            found = cost(problem, trial)
-            if found <= current:
+            trial = State(state.points + step.points, state.lengths + step.lengths.clamp(min=-0.5 * state.lengths))
+            found = frame_costs(problem, trial)
+            gain, promised = current - float(found.sum()), float(inner(system.right, step))
+            rose = ~(found <= costs + 0.01 * costs.mean())
+            damping = torch.where(rose, damping * 30, damping * (0.2 if gain >= 0 else 3)).clamp(min=_LEAST_DAMPING)
+            if gain >= 0:
                 break
-            damping *= 10
-            if damping > 1e8:
+            if promised <= enough * current or float(damping.min()) > _MOST_DAMPING:
                 return state
-        gain, current = current - found, found
-        state, damping = trial, max(damping / 10, 1e-7)
-        if gain <= enough * current or not math.isfinite(current):
+        state, costs = trial, found
+        if min(gain, promised) <= enough * current:
             break
     return state
 
@@ -295,7 +195,8 @@ def let_go_of_outliers(problem: Problem, state: State, *, most: float = 0.05) ->
     if steady.all():
         return everywhere, moved
     partly = replace(problem, redescending=steady)
-    return partly, minimise(partly, state)
+    start = torch.where(steady.all(0), moved.points, state.points)
+    return partly, minimise(partly, State(start, moved.lengths))
 
 
 def rigid_bones(lengths: Tensor, boned: Tensor) -> tuple[Tensor, Tensor]:

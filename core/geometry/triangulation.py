@@ -10,20 +10,21 @@ from ..types import CameraRig, Frame, Keypoints, Motion, Skeleton
 from .bundle import (
     ACCELERATION,
     Problem,
-    State,
     let_go_of_outliers,
     minimise,
     rigid_bones,
     uncertainty,
     views_to_rows,
 )
+from .joint_gaps import fill_gaps, without_jumps
 from .joint_trees import TreeOrder
+from .normal_equations import State
 from .ray_pairs import Rough, Views, intersect_pairs, well_placed
-from .rotations import nearest_rotation
 
 ESTIMATE, NONE, REST = "estimate", "none", "rest pose"
 LENGTHS = (ESTIMATE, REST, NONE)
 _BOX = 3.5  # longest side of a figure's box over the mean distance of its joints from their middle
+_ROUGHLY = 1e-3  # relative decrease of the cost that ends the fit while outliers still pull
 _SURE = 5.0  # times the noise, within which a view confirms a joint
 _SURE_SIDE = 0.003  # of the longer side of the picture, likewise
 
@@ -96,7 +97,7 @@ def triangulate(
 ) -> Triangulation:
     """Find the joints that fit the keypoints of all views, whose bones keep their lengths, and that do not jolt.
 
-    First the pair of rays that most views agree with, joint by joint; then one robust fit of the whole clip (Huber on reprojection weighted by confidence, in
+    First the pair of rays that most views agree with, joint by joint, less single frames that jump; then one robust fit of the whole clip (Huber on reprojection weighted by confidence, in
     units of the noise that the first answer shows; relative errors of bone lengths; Huber on acceleration, in bodies per second squared), from which outliers are
     let go at last. The scale of the world and the frame rate of the same movement play no part. float64 inside, on the device of the keypoints.
 
@@ -124,7 +125,8 @@ def triangulate(
             "belong to these cameras, in their order, and add a camera that looks from another side"
         )
     middle, size = _frame_of(rough.points, known, views)
-    start = (_filled(rough.points, known, skeleton) - middle) / size
+    known = without_jumps(rough.points, known, size=size, fps=fps)
+    start = (fill_gaps(rough.points, known, skeleton) - middle) / size
     problem, state = _solve(_moved(views, middle, size), start, known, rough, skeleton, bone_lengths, size, smoothness * fps**2)
     points = state.points[problem.tree.place].permute(2, 0, 1) * size + middle
     spread = uncertainty(problem, state)[problem.tree.place].mT * size
@@ -192,53 +194,6 @@ def _moved(views: Views, middle: Tensor, size: float) -> Views:
     return Views(projections=projections, pixels=views.pixels, confidence=views.confidence, side=views.side)
 
 
-def _filled(points: Tensor, known: Tensor, skeleton: Skeleton) -> Tensor:
-    """Points (T, J, 3) everywhere: a joint keeps the way from its parent, between the frames that show it; one that is never shown, that of the rest pose."""
-    filled = points.clone()
-    shown = known.any(0)
-    middles = _between(torch.where(known[..., None], points, 0.0).sum(1) / known.sum(1, keepdim=True).clamp(min=1), known.any(1))
-    turns = None
-    for joint, parent in enumerate(skeleton.parents):
-        base = filled[:, parent] if parent >= 0 else middles
-        if shown[joint]:
-            filled[:, joint] = base + _between(points[:, joint] - base, known[:, joint])
-        elif skeleton.rest is None or parent < 0:
-            filled[:, joint] = base
-        else:
-            turns = _body_turns(points, known, skeleton) if turns is None else turns
-            rest = skeleton.rest.to(points)
-            filled[:, joint] = base + turns @ (rest[joint] - rest[parent])
-    return filled
-
-
-def _between(track: Tensor, known: Tensor) -> Tensor:
-    """A track (T, C) on a straight line between the frames (T) that are known, held before and after."""
-    frames = torch.arange(len(track), device=track.device)
-    there = known.nonzero()[:, 0]
-    after = torch.searchsorted(there, frames).clamp(max=len(there) - 1)
-    before = torch.where(there[after] > frames, after - 1, after).clamp(min=0)
-    first, last = there[before], there[after]
-    share = ((frames - first) / (last - first).clamp(min=1)).clamp(0, 1).to(track)[:, None]
-    return torch.lerp(track[first], track[last], share)
-
-
-def _body_turns(points: Tensor, known: Tensor, skeleton: Skeleton) -> Tensor:
-    """(T, 3, 3) turn and scale of the rest pose to the joints of each frame (Kabsch), that of the nearest frame where fewer than three are known."""
-    rest = skeleton.rest.to(points)
-    enough = known.sum(1) >= 3
-    if not enough.any():
-        return torch.eye(3).to(points).expand(len(points), 3, 3)
-    weight = known.to(points)[..., None]
-    total = weight.sum(1, keepdim=True).clamp(min=1)
-    there = points.nan_to_num()
-    away, still = ((part - (weight * part).sum(1, keepdim=True) / total) * weight for part in (there, rest.expand_as(there)))
-    turns = nearest_rotation(away.mT @ still)
-    scale = (away.square().sum((1, 2)) / still.square().sum((1, 2)).clamp(min=1e-12)).sqrt()
-    chosen = enough.nonzero()[:, 0]
-    nearest = chosen[(torch.arange(len(points), device=points.device)[:, None] - chosen).abs().argmin(1)]
-    return turns[nearest] * scale[chosen].median()
-
-
 def _solve(
     views: Views, start: Tensor, known: Tensor, rough: Rough, skeleton: Skeleton, bone_lengths: str | Tensor, size: float, rate: float
 ) -> tuple[Problem, State]:
@@ -269,7 +224,7 @@ def _solve(
         anchored=filled,
         redescending=torch.zeros_like(filled),
     )
-    return let_go_of_outliers(problem, minimise(problem, State(points, lengths)))
+    return let_go_of_outliers(problem, minimise(problem, State(points, lengths), enough=_ROUGHLY))
 
 
 def _start_lengths(points: Tensor, known: Tensor, skeleton: Skeleton) -> Tensor:

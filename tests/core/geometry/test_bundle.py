@@ -5,13 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from motion4d.core.geometry.bundle import REACH, Problem, State, conjugate_gradients, cost, linearise, minimise, robust
+from motion4d.core.geometry.bundle import LENGTH_WEIGHT, REACH, Problem, cost, linearise, minimise, robust
 from motion4d.core.geometry.joint_trees import TreeOrder
+from motion4d.core.geometry.normal_equations import State, conjugate_gradients
 
 PARENTS = (-1, 0, 0, 1, -1, 4)
 FRAMES, VIEWS = 6, 3
 JOINTS = len(PARENTS)
 UNKNOWNS = JOINTS * 3 * FRAMES
+UNDAMPED = torch.zeros(FRAMES, dtype=torch.float64)
 BELOW = [j for j, parent in enumerate(PARENTS) if parent >= 0]
 
 
@@ -75,7 +77,7 @@ def residuals(problem, vector, weights=None):
         if problem.tied[row]:
             rows.append(1e4 * bone.flatten())
         else:
-            rows.append(100 * (bone.norm(dim=0) / state.lengths[row] - 1))
+            rows.append(LENGTH_WEIGHT * (bone.norm(dim=0) / state.lengths[row] - 1))
     jolt = [problem.acceleration[:, None] * (p[..., 2:] - 2 * p[..., 1:-1] + p[..., :-2]) for p in (state.points, at.points)]
     rows.append((jolt[0] / jolt[1].norm(dim=1, keepdim=True).clamp(min=1).sqrt()).flatten())
     rows.append(10 * (state.points - problem.anchors).movedim(1, -1)[problem.anchored].flatten())
@@ -123,7 +125,7 @@ def test_conjugate_gradients_reach_the_exact_step(scene):
     used = matrix.diagonal() > 0
     matrix[~used, ~used] = 1
     wanted = torch.linalg.solve(matrix, right)
-    found = flat(conjugate_gradients(linearise(problem, state), 0.0, 1e-12, 2000))
+    found = flat(conjugate_gradients(linearise(problem, state), UNDAMPED, 1e-12, 2000))
     assert torch.allclose(found, wanted, rtol=1e-5, atol=1e-6 * float(wanted.abs().max()))
 
 
@@ -132,7 +134,7 @@ def test_without_time_and_lengths_one_iteration_is_exact(scene):
     if problem.lengths is None:
         problem = replace(problem, lengths=state.lengths)
     problem = replace(problem, acceleration=torch.zeros_like(problem.acceleration))
-    one, many = (conjugate_gradients(linearise(problem, state), 0.0, 1e-14, steps) for steps in (1, 500))
+    one, many = (conjugate_gradients(linearise(problem, state), UNDAMPED, 1e-14, steps) for steps in (1, 500))
     assert torch.allclose(one.points, many.points, atol=1e-8 * float(many.points.abs().max()))
 
 
