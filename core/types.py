@@ -481,7 +481,9 @@ class DrivingCues:
         if self.kept.dtype != torch.bool:
             raise ValueError(f"DrivingCues: kept is {self.kept.dtype}, expected bool")
         for name in ("pose", "face", "body_location", "face_location"):
-            low, high = (float(end) for end in torch.aminmax(getattr(self, name)))
+            values = getattr(self, name)
+            once = values[..., 0] if values.stride(-1) == 0 else values  # grey as three views of one memory: torch would copy it thrice
+            low, high = (float(end) for end in torch.aminmax(once))
             if not (low >= 0 and high <= 1):
                 raise ValueError(f"DrivingCues: {name} reaches from {low:g} to {high:g}, expected values in 0..1")
 

@@ -17,6 +17,7 @@ from .similarity import Similarity, unit_masks
 MODES = ("mean", "max")
 GRIDS = ("pixels", "bbox")
 CELLS = (20, 10)  # rows and columns that the box of a mask is divided into, as in Wan-Animate's preprocessing
+_TOGETHER = 8  # frames softened at once
 _BODY, _FACE = 0.6, 0.7  # opacities of the preview
 
 
@@ -153,7 +154,8 @@ def location_cue(
             cues.append(torch.zeros(len(body_masks), *size, device=body_masks.device))
             continue
         cue = alignment.warp(unit_masks(masks, "the face masks"), size)
-        cue = cue if hard else soften_grid(cue, cell=side, mode=mode, grid=grid)
+        for part in () if hard else cue.split(_TOGETHER):  # in its own room
+            part.copy_(soften_grid(part, cell=side, mode=mode, grid=grid))
         for frame in (rows != torch.arange(len(rows))).nonzero()[:, 0].tolist():  # a source stays as it is: it is a kept frame
             cue[frame] = cue[rows[frame]]
         cues.append(cue)
