@@ -52,7 +52,7 @@ def frame_motion(
         return own_camera(motion, _fit_size(motion.image_size, max(image_size))) if motion.image_size else own_camera(motion)
     joints = _seen_joints(motion)
     center = _middle(joints)
-    step = arc_deg / views if arc_deg >= 360 else arc_deg / max(views - 1, 1)
+    step = arc_deg / max(views, 1) if arc_deg >= 360 else arc_deg / max(views - 1, 1)
     placed = {"elevation_deg": elevation_deg, "image_size": image_size, "vertical_fov_deg": vertical_fov_deg, "target": center.tolist()}
     azimuths = [azimuth_deg + step * view for view in range(views)]
     return orbit_rig(azimuths, radius=margin * _fitting_radius(joints, orbit_rig(azimuths, radius=1.0, **placed)), **placed)

@@ -107,6 +107,22 @@ def _goes_round(azimuths_deg: Sequence[float]) -> bool:
     return all(abs(gap - step) < 1e-3 for gap in gaps) or all(abs(gap - (360.0 - step)) < 1e-3 for gap in gaps)
 
 
+def check_circle(rig: CameraRig) -> None:
+    """Refuse cameras whose last one is no neighbour of the first.
+
+    Raises:
+        ValueError: between them is more than one and a half times the widest gap of the others; of cameras that move, in the first frame.
+    """
+    centers = rig.at(0).centers.double()
+    gaps = (centers.roll(-1, 0) - centers).norm(dim=-1).tolist()
+    widest = max(gaps[:-1], default=gaps[-1])
+    if gaps[-1] > 1.5 * widest:
+        raise ValueError(
+            f"the cameras do not go round: the last of {rig.views} stands {gaps[-1]:.2f} m from the first, other neighbours at most {widest:.2f} m "
+            "from each other"
+        )
+
+
 def own_camera(motion: Motion, image_size: ImageSize | None = None) -> CameraRig:
     """The camera that saw a camera-space motion, as a rig of one view, resized to `image_size` (H, W) if given.
 

@@ -61,7 +61,8 @@ class Seams:
         )
         for name, where, mean, ratio in given:
             if where.any():
-                found.append(f"across {int(where.sum(1).max())} borders of {name} {mean:.4g} (x{ratio:.2f})")
+                factor = "" if math.isnan(ratio) else f" (x{ratio:.2f})"
+                found.append(f"across {int(where.sum(1).max())} borders of {name} {mean:.4g}{factor}")
         return f"neighbouring {self.axis}: {', '.join(found)}"
 
 

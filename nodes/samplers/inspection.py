@@ -159,6 +159,12 @@ class InspectConsistency(io.ComfyNode):
         given = {name: grid for name, grid in grids.items() if grid is not None}
         if not given:
             raise ValueError("there is nothing to inspect: connect latent, images or both")
+        if len({grid.shape[:2] for grid in given.values()}) > 1:
+            sampled, seen = (tuple(grid.shape[:2]) for grid in given.values())
+            raise ValueError(
+                f"images: they are of {seen[0]} views and {seen[1]} latent frames, the latent of {sampled[0]} and {sampled[1]}: set views and "
+                "frames_per_latent as they are, or connect the pictures that were decoded of this latent"
+            )
         found = {
             name: Consistency.of(grid, plan_grid(*grid.shape[:2], closed=closed, **windows), closed=closed) for name, grid in given.items()
         }

@@ -4,6 +4,7 @@ import torch
 from comfy_api.latest import io
 
 from ...core.body.spaces import to_camera
+from ...core.geometry.cameras import check_camera
 from ...core.maps.view_grid import view_grid
 from ...core.types import Frame
 from ...core.views import gather_tensors
@@ -49,6 +50,7 @@ class SeeMotionFromCameras(io.ComfyNode):
     def execute(cls, motion, cameras):
         if motion.frame != Frame.WORLD:
             raise ValueError("motion: it is in the space of a camera, expected world space: use Convert Space before this node")
+        check_camera(motion, cameras)
         views = cameras.views
         return io.NodeOutput([to_camera(motion, cameras, view=view) for view in range(views)], views)
 

@@ -6,8 +6,10 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ...core.geometry.cameras import check_circle
 from ...core.sampling.noise import NOISE_KINDS, shared_noise
-from ...core.sampling.progressive import Balance, plan_grid
+from ...core.sampling.progressive import Balance, ViewTimePlan, plan_grid
+from ...core.types import CameraRig
 from .. import host, sockets
 from .sampling import SEED_MAX
 
@@ -98,7 +100,9 @@ class ApplyWindows(io.ComfyNode):
                     default=False,
                     tooltip="Every window also sees the first frame, or the first view, before its own, which holds the looks together; one more frame in each.",
                 ),
-                sockets.CameraRig.Input("cameras", optional=True, tooltip="Of the views: says whether they form a circle."),
+                sockets.CameraRig.Input(
+                    "cameras", optional=True, tooltip="Of the views: as many as the latent has, and they say whether they form a circle."
+                ),
                 tile_overlap_input(
                     "Part of a tile that it shares with the next, for models whose last step decides everything and shows their borders; 0.5 asks the "
                     "model twice as often."
@@ -113,13 +117,32 @@ class ApplyWindows(io.ComfyNode):
         views_as, anchor_first, cameras=None, tile_overlap=0.0,
     ):  # fmt: skip
         is_closed = closed == "closed" or (closed == "auto" and (cameras is None or cameras.closed))
+        if closed == "closed" and cameras is not None:
+            _check_closed(cameras)
         planner = partial(
-            plan_grid, frame_window=frame_window, frame_overlap=frame_overlap, view_window=view_window, view_overlap=view_overlap,
-            closed=is_closed, tile_views=tile_views, tile_frames=tile_frames, views_as=views_as, anchor_first=anchor_first,
+            _plan_for, cameras and cameras.views, frame_window=frame_window, frame_overlap=frame_overlap, view_window=view_window,
+            view_overlap=view_overlap, closed=is_closed, tile_views=tile_views, tile_frames=tile_frames, views_as=views_as, anchor_first=anchor_first,
             balance=Balance(balance, balance_start, balance_end), tile_overlap=tile_overlap,
         )  # fmt: skip
-        planner(1, 1)  # windows that cannot be are refused here, whatever the latents will be
+        planner(cameras.views if cameras else 1, 1)  # windows that cannot be are refused here, whatever the latents will be
         return io.NodeOutput(host.current().apply_windows(model, planner))
+
+
+def _check_closed(cameras: CameraRig) -> None:
+    """Name the socket where windows cannot go round."""
+    try:
+        check_circle(cameras)
+    except ValueError as error:
+        raise ValueError(f"closed: {error}; set closed to auto or open") from error
+
+
+def _plan_for(cameras: int | None, views: int, frames: int, **windows: Any) -> ViewTimePlan:
+    """A plan for latents of as many views as there are cameras, if those are known."""
+    if cameras not in (None, views):
+        raise ValueError(
+            f"the latent has {views} views, the cameras of the windows are {cameras}: connect those that the views were made for"
+        )
+    return plan_grid(views, frames, **windows)
 
 
 class SharedNoise:

@@ -163,3 +163,8 @@ def test_what_cannot_be_inspected_is_refused(host):
         inspect(images=torch.zeros(7, 4, 4, 3), views=2)
     with pytest.raises(ValueError, match="frames: windows of 6 overlap by 6"):
         inspect(latent={"samples": torch.zeros(2, 4, 3, 2, 2)}, frame_overlap=6)
+    latent = {"samples": torch.zeros(2, 4, 3, 2, 2)}
+    with pytest.raises(ValueError, match="images: they are of 2 views and 2 latent frames, the latent of 2 and 3: set views"):
+        inspect(latent=latent, images=torch.zeros(10, 4, 4, 3), views=2)
+    with pytest.raises(ValueError, match="of 1 views and 5 latent frames, the latent of 2 and 3"):
+        inspect(latent=latent, images=torch.zeros(17, 4, 4, 3))

@@ -1,5 +1,7 @@
 """Nodes of several views, on tiny models in the headless host: from cameras to a grid of videos."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from motion4d.core.body.demo import demo_motion
@@ -89,6 +91,9 @@ def test_each_camera_sees_its_own_motion(motion, cameras):
         assert torch.equal(one.joints, to_camera(motion, cameras, view=view).joints)
     with pytest.raises(ValueError, match="expected world space: use Convert Space"):
         run(SeeMotionFromCameras, motion=seen[0], cameras=cameras)
+    away = orbit_rig([180.0], radius=4.0, image_size=(64, 64), target=(0.0, 1.0, 20.0))
+    with pytest.raises(ValueError, match="view 0 looks away"):
+        run(SeeMotionFromCameras, motion=motion, cameras=away)
 
 
 def test_one_for_all_and_mismatches_when_gathering(conditioned):
@@ -123,12 +128,26 @@ def test_tiles_overlap_where_that_is_asked_for(conditioned):
 
 
 @pytest.mark.parametrize(
-    ("closed", "rig", "goes_round"), [("auto", True, False), ("auto", False, True), ("closed", True, True), ("open", False, False)]
+    ("closed", "rig", "goes_round"), [("auto", True, False), ("auto", False, True), ("closed", False, True), ("open", False, False)]
 )
 def test_windows_go_round_where_the_cameras_do(conditioned, closed, rig, goes_round):
     half = orbit_rig([0.0, 30.0, 60.0, 90.0], radius=4.0, image_size=(64, 64), vertical_fov_deg=40.0)
     model = run(ApplyWindows, model=conditioned[0], cameras=half if rig else None, **WINDOWS | {"closed": closed})[0]
     assert model.planner(VIEWS, 5).views.closed == goes_round
+
+
+def test_cameras_are_held_against_what_is_asked_of_them(conditioned, cameras):
+    _, (positive, negative, latent) = conditioned
+    together = run(GatherViews, positive=positive, latent=latent, negative=negative)
+    from_file = replace(cameras, closed=False)  # a file does not tell that cameras form a circle
+    windows = WINDOWS | {"closed": "closed"}
+    assert run(ApplyWindows, model=conditioned[0], cameras=from_file, **windows)[0].planner(VIEWS, 5).views.closed
+    half = orbit_rig([0.0, 30.0, 60.0, 90.0], radius=4.0, image_size=(64, 64))
+    with pytest.raises(ValueError, match=r"closed: the cameras do not go round: the last of 4 stands 5\.66 m .* set closed to auto or open"):
+        run(ApplyWindows, model=conditioned[0], cameras=half, **windows)
+    other = run(ApplyWindows, model=conditioned[0], cameras=cameras.take_views([0, 1, 2]), **WINDOWS)[0]
+    with pytest.raises(ValueError, match="the latent has 4 views, the cameras of the windows are 3"):
+        run(SampleMVDiT, model=other, positive=together[0], negative=together[1], latent=together[2], **SAMPLE)
 
 
 @pytest.mark.parametrize(("layout", "shape"), list(zip(LAYOUTS, [(16, 4, 16, 24), (48, 4, 8, 12), (128, 2, 4, 6)], strict=True)))

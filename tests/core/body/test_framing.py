@@ -63,3 +63,8 @@ def test_a_filmed_motion_keeps_the_proportions_of_its_video():
     assert torch.allclose(pixels / torch.tensor([432.0, 768.0]), full / torch.tensor([608.0, 1080.0]), atol=1e-5)
     with pytest.raises(ValueError, match="keep_own_camera"):
         frame_motion(motion, views=4, image_size=(768, 512))
+
+
+def test_no_view_is_refused(generator):
+    with pytest.raises(ValueError, match="expected at least one view"):
+        frame_motion(travelling(generator), views=0, image_size=(64, 64))

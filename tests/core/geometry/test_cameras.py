@@ -4,6 +4,7 @@ import pytest
 import torch
 from motion4d.core.geometry.cameras import (
     check_camera,
+    check_circle,
     focal_from_fov,
     intrinsics_matrix,
     look_at,
@@ -98,6 +99,17 @@ def test_orbits_close_only_when_they_go_round():
 
     assert closed(0, 120, 240) and closed(-90, 0, 90, 180) and closed(240, 120, 0) and closed(355, 85, 175, 265)
     assert not closed(0, 180) and not closed(0, 90, 180) and not closed(0, 60, 120) and not closed(0, 240, 120, 200)
+
+
+@pytest.mark.parametrize("azimuths", [(0, 90, 180, 270), (0, 80, 170, 260, 330), (270, 180, 90, 0), (0, 180), (0,)])
+def test_a_circle_may_be_uneven_or_the_other_way_round(azimuths):
+    check_circle(orbit_rig(azimuths, radius=2.0, image_size=SIZE))
+
+
+@pytest.mark.parametrize("azimuths", [(0, 30, 60, 90), range(0, 330, 30), (0, 45, 90, 135, 180)])
+def test_an_arc_is_no_circle(azimuths):
+    with pytest.raises(ValueError, match=f"the last of {len(azimuths)} stands"):
+        check_circle(orbit_rig(azimuths, radius=2.0, image_size=SIZE))
 
 
 @pytest.mark.parametrize(
