@@ -25,6 +25,7 @@ from .motion.cameras import PlaceOrbitCameras, TakeCameraFromView
 from .motion.cleaning import CleanMotion
 from .motion.comparison import CompareMotions
 from .motion.cue_parts import AlignToReference, ExtractFaceCue, MakeLocationCue
+from .motion.cues import ExtractDrivingCues, ExtractPoseCue
 from .motion.curation import CurateClips
 from .motion.cutting import CutMotion
 from .motion.demo import MakeDemoMotion
@@ -145,6 +146,8 @@ NODES = [
     InspectConsistency,
     LoadMetricNetwork,
     EvaluateVideo,
+    ExtractDrivingCues,
+    ExtractPoseCue,
     ExtractFaceCue,
     AlignToReference,
     MakeLocationCue,

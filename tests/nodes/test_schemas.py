@@ -129,6 +129,14 @@ SIGNATURES = {
     "Motion4D_MakePersonMasks": (
         "images source person index separate grow mask track_data bone_maps motion cameras -> mask masks count report"
     ),
+    "Motion4D_ExtractDrivingCues": (
+        "images mask look filter cutoff missing drop_bad_masks faces_by face_margin face_placement scale_by softening grid cell fps reference_mask"
+        " bboxes pose_keypoint motion cameras reference_face skeleton reference"
+        " -> pose face body_location face_location preview report"
+    ),
+    "Motion4D_ExtractPoseCue": (
+        "images mask look filter cutoff missing area window component overlap fps skeleton -> pose mask kept report"
+    ),
     "Motion4D_ExtractFaceCue": (
         "images source margin smoothing placement width height mask_shape bboxes pose_keypoint motion cameras mask"
         " -> face face_mask bboxes preview report"
