@@ -19,6 +19,7 @@ from ..films import opened_film
 AS_THEY_ARE, TIKTOK = "as they are", f"TikTok: square of {TIKTOK_SIDE} from the centre"
 NETWORKS = tuple(f"network_{number}" for number in range(1, 6))
 _SAME_RATE = 0.01  # relative difference
+_MIXED = "one is a VIDEO, the other pictures: where these come from a film, let Take Video Frames read it, as other nodes turn its colours into others"
 
 
 class EvaluateVideo(io.ComfyNode):
@@ -80,7 +81,7 @@ class EvaluateVideo(io.ComfyNode):
         used = [networks[name] for name in NETWORKS if networks.get(name) is not None]
         bar = host.current().progress(steps(used))
         found = evaluate(*frames, networks=used, faces=faces, on_step=bar.advance, **points)
-        found.lines.extend([f"measured {protocol}", *notes])
+        found.lines.extend([f"measured {protocol}", *([_MIXED] if (made.fps is None) != (real.fps is None) else []), *notes])
         psnr = found.numbers["psnr"]
         return io.NodeOutput(
             found.text(), found.plot()[None], found.json(), float("inf") if psnr is None else psnr, found.numbers["ssim"], found.numbers["l1"],
