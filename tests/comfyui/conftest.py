@@ -53,6 +53,24 @@ def comfy_python() -> str:
     return os.environ.get("COMFYUI_PYTHON") or sys.executable
 
 
+@pytest.fixture(scope="module")
+def measured(request, comfy_folder, comfy_python, tmp_path_factory) -> dict:
+    """What the script SCRIPT of the test's module measured inside ComfyUI without a server, by the name of the measurement."""
+    script, work = request.module.SCRIPT, tmp_path_factory.mktemp("inside")
+    command = [comfy_python, str(REPOSITORY / "tests" / "comfyui" / script), str(comfy_folder), str(REPOSITORY), str(work)]
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=600, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+@pytest.fixture
+def found(measured, request) -> dict:
+    """The measurement that a test is named after."""
+    result = measured[request.node.name.removeprefix("test_")]
+    assert "error" not in result, result["error"]
+    return result
+
+
 @pytest.fixture(scope="session")
 def comfyui(comfy_folder, comfy_python, tmp_path_factory) -> ComfyUI:
     """One server for the whole session, with the pack linked in and tiny models."""

@@ -1,35 +1,18 @@
-"""Runs inside ComfyUI's Python: measures the models of the pack there, and prints what it found as one line of JSON.
+"""Measures the models of the pack inside ComfyUI; run by `test_models.py`."""
 
-Usage: models_in_comfyui.py FOLDER_OF_COMFYUI FOLDER_OF_THE_PACK FOLDER_TO_WORK_IN
-"""
-
-# ruff: noqa: E402, TID251 - ComfyUI's own modules, importable once its folder and its arguments are set
+# ruff: noqa: I001, TID251 - `inside` comes first: it makes ComfyUI's own modules and the pack importable
 
 import importlib.util
 import inspect
-import json
-import sys
-import traceback
 from pathlib import Path
 
-COMFYUI, PACK, WORK = (Path(argument).resolve() for argument in sys.argv[1:4])
-sys.path.insert(0, str(COMFYUI))
-sys.argv = [sys.argv[0], "--cpu", "--base-directory", str(WORK)]
-
-import comfy.options
-
-comfy.options.enable_args_parsing()
-
-import torch
-
-spec = importlib.util.spec_from_file_location("motion4d", PACK / "__init__.py", submodule_search_locations=[str(PACK)])
-sys.modules["motion4d"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sys.modules["motion4d"])
+from inside import HERE, POSITIONS, SEED, SIDE, THERE, WORK, case, difference, file_of, measure, message, model
 
 import comfy.sample
 import comfy.samplers
 import comfy.sd
 import comfy_extras.nodes_context_windows as context_nodes
+import torch
 from motion4d.core.conditions import MotionCondition, Strength, VideoCondition, known_mask
 from motion4d.core.models import load_mvdit_7b, load_mvdit_17b
 from motion4d.core.sampling.guidance import Guidance
@@ -39,48 +22,14 @@ from motion4d.core.sampling.recipes import RECIPES
 from motion4d.core.sampling.run import run_recipe
 from motion4d.core.sampling.windows import WindowPlan, plan_windows
 from motion4d.core.specs import load_spec
-from motion4d.core.tiny_models import tiny_checkpoint, tiny_metadata
+from motion4d.core.tiny_models import tiny_metadata
 from motion4d.headless.conditioning import conditioned
-from motion4d.headless.host import HeadlessHost
 from motion4d.nodes.comfyui import cogvideox_model
 from motion4d.nodes.comfyui.wan_motion import patch_of
-from motion4d.nodes.host import current
 from safetensors.torch import load_file, save_file
 
-SEED, FRAMES, LONG, SIDE, STEPS = 7, 13, 25, 4, 3
+FRAMES, LONG, STEPS = 13, 25, 3
 UNGUIDED, AS_TRAINED = Guidance(), Strength()
-HERE = current()
-THERE = HeadlessHost(inputs=[WORK], output=WORK, models=[WORK / "models"], quiet=True)
-POSITIONS = load_spec("4dmot").statistics["mean_mm"]
-CASES = {}
-
-
-def case(function):
-    """A measurement; it answers with a table of numbers, words and truths."""
-    CASES[function.__name__] = function
-    return function
-
-
-def file_of(name: str) -> Path:
-    """A tiny checkpoint of a spec."""
-    path = WORK / f"{name}.safetensors"
-    if not path.exists():
-        tensors = {key: value.contiguous() for key, value in tiny_checkpoint(load_spec(name)).items()}
-        save_file(tensors, path, metadata=tiny_metadata(load_spec(name)))
-    return path
-
-
-def difference(first, second) -> float:
-    return float((first - second).abs().max())
-
-
-def message(call) -> str:
-    """What a refused call says."""
-    try:
-        call()
-    except ValueError as error:
-        return str(error)
-    return "accepted"
 
 
 class Scene:
@@ -104,16 +53,6 @@ class Scene:
         both = zip(self.texts, (self.condition, self.without), strict=True)
         self.positive, self.negative = (HERE.condition(text, one, image=image) for text, one in both)
         self.ours = [conditioned(text, one, image) for text, one in zip(self.texts, (self.condition, self.without), strict=True)]
-
-
-MODELS = {}
-
-
-def model(name: str):
-    """A MODEL, loaded once."""
-    if name not in MODELS:
-        MODELS[name] = HERE.load_video_model(file_of(name), precision="as stored")
-    return MODELS[name]
 
 
 def here(scene, guidance=UNGUIDED, *, recipe, steps=STEPS, patcher=None, **options):
@@ -649,16 +588,4 @@ def network_is_ours():
     return {"prediction": difference(predicted, expected.transpose(1, 2)), "dtype": str(cogvideox_model.MVDiT7B.__mro__[1].__name__)}
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    found = {}
-    with torch.inference_mode():
-        for name, function in CASES.items():
-            try:
-                found[name] = function()
-            except Exception:
-                found[name] = {"error": traceback.format_exc()}
-    print(json.dumps(found))
-
-
-main()
+measure()

@@ -1,34 +1,11 @@
 """The video models inside the real ComfyUI, without a server: `models_in_comfyui.py` measures, the tests judge."""
 
-import json
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
 
 pytestmark = pytest.mark.comfyui
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+SCRIPT = "models_in_comfyui.py"
 SAME = 1e-4  # of latents that reach 10, by another order of the same float32 arithmetic
-
-
-@pytest.fixture(scope="session")
-def measured(comfy_folder, comfy_python, tmp_path_factory) -> dict:
-    """What was measured, by the name of the measurement."""
-    work = tmp_path_factory.mktemp("models")
-    command = [comfy_python, str(REPOSITORY / "tests" / "comfyui" / "models_in_comfyui.py"), str(comfy_folder), str(REPOSITORY), str(work)]
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=600, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-@pytest.fixture
-def found(measured, request) -> dict:
-    """The measurement that a test is named after."""
-    result = measured[request.node.name.removeprefix("test_")]
-    assert "error" not in result, result["error"]
-    return result
 
 
 def test_network_is_ours(found):

@@ -1,31 +1,10 @@
-"""Runs inside ComfyUI's Python: measures windows over views and time there, and prints what it found as one line of JSON.
+"""Measures windows over views and time inside ComfyUI; run by `test_windows.py`."""
 
-Usage: windows_in_comfyui.py FOLDER_OF_COMFYUI FOLDER_OF_THE_PACK FOLDER_TO_WORK_IN
-"""
+# ruff: noqa: I001, TID251 - `inside` comes first: it makes ComfyUI's own modules and the pack importable
 
-# ruff: noqa: E402, TID251 - ComfyUI's own modules, importable once its folder and its arguments are set
-
-import importlib.util
-import json
-import sys
-import time
-import traceback
 from functools import partial
-from pathlib import Path
 
-COMFYUI, PACK, WORK = (Path(argument).resolve() for argument in sys.argv[1:4])
-sys.path.insert(0, str(COMFYUI))
-sys.argv = [sys.argv[0], "--cpu", "--base-directory", str(WORK)]
-
-import comfy.options
-
-comfy.options.enable_args_parsing()
-
-import torch
-
-spec = importlib.util.spec_from_file_location("motion4d", PACK / "__init__.py", submodule_search_locations=[str(PACK)])
-sys.modules["motion4d"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(sys.modules["motion4d"])
+from inside import HERE, POSITIONS, SEED, SIDE, THERE, case, difference, file_of, measure, message, model
 
 import comfy.conds
 import comfy.controlnet
@@ -36,54 +15,18 @@ import comfy.sample
 import comfy.samplers
 import comfy.sd
 import comfy_extras.nodes_context_windows as context_nodes
+import torch
 from comfy.patcher_extension import WrappersMP
 from motion4d.core.conditions import MotionCondition, VideoCondition
 from motion4d.core.sampling.guidance import Guidance
 from motion4d.core.sampling.progressive import Balance, plan_grid
 from motion4d.core.sampling.recipes import RECIPES
 from motion4d.core.sampling.windows import plan_windows
-from motion4d.core.specs import load_spec
-from motion4d.core.tiny_models import tiny_checkpoint, tiny_metadata
 from motion4d.headless.conditioning import conditioned
-from motion4d.headless.host import HeadlessHost
 from motion4d.nodes.comfyui.steps import WINDOWS
-from motion4d.nodes.host import current
-from safetensors.torch import save_file
 
-SEED, VIEWS, FRAMES, SIDE, STEPS = 7, 4, 5, 4, 2
-HERE = current()
-THERE = HeadlessHost(inputs=[WORK], output=WORK, models=[WORK / "models"], quiet=True)
-POSITIONS = load_spec("4dmot").statistics["mean_mm"]
+VIEWS, FRAMES, STEPS = 4, 5, 2
 SMALL = {"view_window": 3, "view_overlap": 1, "frame_window": 3, "frame_overlap": 1, "tile_views": 2, "tile_frames": 2}
-CASES = {}
-
-
-def case(function):
-    """A measurement; it answers with a table of numbers, words and truths."""
-    CASES[function.__name__] = function
-    return function
-
-
-def file_of(name: str) -> Path:
-    """A tiny checkpoint of a spec."""
-    path = WORK / f"{name}.safetensors"
-    if not path.exists():
-        tensors = {key: value.contiguous() for key, value in tiny_checkpoint(load_spec(name)).items()}
-        save_file(tensors, path, metadata=tiny_metadata(load_spec(name)))
-    return path
-
-
-def difference(first, second) -> float:
-    return float((first - second).abs().max())
-
-
-def message(call) -> str:
-    """What a refused call says."""
-    try:
-        call()
-    except ValueError as error:
-        return str(error)
-    return "accepted"
 
 
 class Scene:
@@ -112,14 +55,7 @@ class Scene:
         return [[randn(1, 512, 4096), {}]], [[randn(1, 512, 4096), {}]], condition, condition, image(randn(1, 257, 1280))
 
 
-MODELS, OURS = {}, {}
-
-
-def model(name: str):
-    """A MODEL, loaded once."""
-    if name not in MODELS:
-        MODELS[name] = HERE.load_video_model(file_of(name), precision="as stored")
-    return MODELS[name]
+OURS = {}
 
 
 def planner(**options):
@@ -374,17 +310,4 @@ def refusals():
     }
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    found, started = {}, time.monotonic()
-    with torch.inference_mode():
-        for name, function in CASES.items():
-            try:
-                found[name] = function()
-            except Exception:
-                found[name] = {"error": traceback.format_exc()}
-            print(name, round(time.monotonic() - started), "s", file=sys.stderr)
-    print(json.dumps(found))
-
-
-main()
+measure()
