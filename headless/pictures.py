@@ -11,18 +11,30 @@ from ..core.body.cleaning import clean_motion
 from ..core.body.demo import demo_motion
 from ..core.body.flaws import with_flaws
 from ..core.body.framing import frame_motion
+from ..core.body.openpose import openpose_joints
+from ..core.body.rig_framing import fit_cube, place_rig_cameras
+from ..core.body.rig_matching import motion_on
 from ..core.estimators.gathering import gather
 from ..core.estimators.overview import draw_people
 from ..core.estimators.tracking import motions_of, track
+from ..core.formats import load_rig
+from ..core.formats.gltf_meshes import load_meshes
+from ..core.formats.rig_animation import rig_animation
 from ..core.formats.video_writer import write_video
 from ..core.geometry.cameras import own_camera
+from ..core.geometry.ik import solve_rotations
+from ..core.geometry.kinematics import forward
 from ..core.maps.bone_maps import encode_depth, encode_normals, render_bone_maps
 from ..core.maps.composition import compose_bone_maps
 from ..core.maps.drawing import draw_skeleton, overlay
+from ..core.maps.mesh_views import render_meshes
+from ..core.maps.pose_maps import draw_pose_maps
 from ..core.maps.window_plots import draw_pieces
 from ..core.sampling.progressive import plan_grid
-from ..core.types import CameraRig, Motion
+from ..core.types import Animation, CameraRig, Motion, Rig
 from . import EXAMPLE_INPUTS, EXAMPLES
+from .examples.filmed import walker
+from .examples.inputs import CHARACTER
 
 IMAGES = EXAMPLES.parent / "web" / "docs" / "images"
 _SIZE = (384, 224)
@@ -130,6 +142,7 @@ def pictures() -> dict[Path, Tensor]:
         **film_examples(strides),
         **video_examples(walk, wave),
         **view_examples(walk, wave),
+        **rig_examples(),
     }
 
 
@@ -182,6 +195,35 @@ def view_examples(walk: Motion, wave: Motion) -> dict[Path, Tensor]:
         shown[EXAMPLES / f"novel_views{suffix}.jpg"] = row(turned[kind])
         shown[EXAMPLES / f"long_video{suffix}.jpg"] = row(torch.stack([steps[kind][0], lines[1], steps[kind][2], lines[3]]))
     return shown
+
+
+def rig_examples() -> dict[Path, Tensor]:
+    """Thumbnails of the examples of rigged characters: pose maps of two views between the character as it stands and as it waves; a walk as cameras see it, and the character."""
+    rig = load_rig(EXAMPLE_INPUTS / CHARACTER)
+    animation = rig_animation(rig, 0)
+    views = rig_cameras(rig, animation, azimuths=(20.0, 110.0))
+    waving = forward(animation).cut(20, 21)
+    maps = draw_pose_maps(waving, views, radius=5, bone_width=4).images[:, 0]
+    shown = torch.stack([posed(rig, animation, views, 0), *maps, posed(rig, animation, views, 20)])
+    walking = chosen_frames(walker(), 1.0)
+    walked = solve_rotations(motion_on(walking, rig.skeleton, fit_size=False), rig)
+    around = rig_cameras(rig, walked, azimuths=(25.0, 115.0, 205.0))
+    seen = draw_skeleton(openpose_joints(walking), around)[:, 0]
+    return {
+        EXAMPLES / "animate_my_rig.jpg": row(shown),
+        EXAMPLES / "cameras_to_animation.jpg": row(torch.stack([*seen, posed(rig, walked, around, 0)])),
+    }
+
+
+def rig_cameras(rig: Rig, animation: Animation, *, azimuths: tuple[float, ...]) -> CameraRig:
+    """Close around a character in all frames of an animation."""
+    cube = fit_cube(rig, load_meshes(rig), animation, margin=1.0)
+    return place_rig_cameras(cube, image_size=_SIZE, azimuths_deg=azimuths, elevation_deg=5.0, lens=4.2)
+
+
+def posed(rig: Rig, animation: Animation, views: CameraRig, frame: int) -> Tensor:
+    """The character in the first view: (H, W, 3)."""
+    return render_meshes(rig, load_meshes(rig), views.take_views([0]), animation=animation, frames=[frame], samples=2).rgb[0, 0]
 
 
 def main() -> None:

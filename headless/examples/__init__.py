@@ -14,10 +14,12 @@ from ..registry import load_nodes
 from ..workflow import Workflow
 from .bridge import motion_bridge
 from .capture import animate_from_video, video_to_motion
+from .inputs import inputs
 from .motion import clean_motion, motion_to_bone_maps, tokens_round_trip
 from .mvdit import mvdit_7b, mvdit_7b_cfg_sweep, mvdit_17b, mvdit_long
 from .native import mvdit_7b_native, mvdit_17b_fast, mvdit_17b_native
 from .people import two_people
+from .rigs import animate_my_rig, cameras_to_animation
 from .stock import STOCK
 from .views import (
     long_video,
@@ -37,6 +39,8 @@ WORKFLOWS = {
         motion_bridge,
         clean_motion,
         two_people,
+        animate_my_rig,
+        cameras_to_animation,
         animate_from_video,
         mvdit_7b,
         mvdit_17b,
@@ -90,10 +94,14 @@ def node_infos() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write the files of every example."""
+    """Write the files of every example, and those that they read."""
     infos = node_infos()
     for name in WORKFLOWS:
         for path, text in texts(name, infos).items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
             print(path)
+    for path, data in inputs().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        print(path)

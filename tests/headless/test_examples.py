@@ -1,16 +1,26 @@
 """The example workflows are what their descriptions say, and can run."""
 
 import json
+import re
 
 import numpy as np
 import pytest
-from motion4d.core.formats import load_motion, read_video
+from motion4d.core.body.demo import demo_motion
+from motion4d.core.body.motion_errors import motion_errors
+from motion4d.core.body.openpose import openpose_joints
+from motion4d.core.formats import list_animations, load_animation, load_motion, load_rig, read_video, save_motion
+from motion4d.core.formats.camera_files import load_cameras
+from motion4d.core.formats.keypoint_files import load_pose_keypoints
 from motion4d.core.formats.pictures import read_picture
+from motion4d.core.formats.wires import from_pose_keypoints
+from motion4d.core.geometry.kinematics import forward
+from motion4d.core.geometry.lens import undistort
 from motion4d.core.sampling.recipes import RECIPES
 from motion4d.core.skeletons import SMPL24
 from motion4d.headless import EXAMPLE_INPUTS, EXAMPLES
 from motion4d.headless.cli import main
-from motion4d.headless.examples import WORKFLOWS, node_infos, texts
+from motion4d.headless.examples import WORKFLOWS, filmed, node_infos, texts
+from motion4d.headless.examples.inputs import CHARACTER, inputs
 from motion4d.headless.examples.stock import STOCK
 from motion4d.headless.workflow import Workflow
 
@@ -202,3 +212,67 @@ def test_a_video_is_longer_than_the_model_knows(tmp_path, tiny):
     size = ("17.width=32", "17.height=32", "18.steps=1", "4.width=64", "4.height=64", "20.height=48", "3.frames=65")
     files = ran("long_video", tmp_path, tiny, *size)
     assert set(files) == {"long.mp4", "long_strip.mp4"} and shape_of(files["long.mp4"]) == (65, (32, 32), 20.0)
+
+
+# --- rigged characters ---
+
+
+def moved_by(path):
+    """The joints of the last animation of a GLB."""
+    rig = load_rig(path)
+    return forward(load_animation(rig, len(list_animations(rig)) - 1))
+
+
+def test_the_inputs_of_examples_are_what_the_code_makes(tmp_path):
+    for path, data in inputs().items():
+        again = tmp_path / path.name
+        again.write_bytes(data)
+        assert len(data) == path.stat().st_size < 100_000
+        if path.suffix == ".glb":
+            assert motion_errors(moved_by(again), moved_by(path)).mean_mm() < 1e-3
+        else:  # rounded to 0.1 px, which the last bit of a sum may tip over
+            ours, theirs = (np.array(re.findall(r"-?\d+\.?\d*", one.read_text(encoding="utf-8")), float) for one in (again, path))
+            np.testing.assert_allclose(ours, theirs, atol=0.101)
+
+
+def test_what_four_cameras_filmed_is_what_walked():
+    calibrated, truth = load_cameras(EXAMPLE_INPUTS / filmed.CALIBRATION), openpose_joints(filmed.walker())
+    assert (calibrated.rig.world_to_camera - filmed.cameras().world_to_camera).abs().max() < 1e-5 and not calibrated.straight
+    for view, name in enumerate(filmed.POSES):
+        found = from_pose_keypoints(load_pose_keypoints(EXAMPLE_INPUTS / name))
+        straight = undistort(found, calibrated.take_views([view]))
+        off = (straight.pixels[0] - calibrated.rig.project(truth.joints)[0][view]).norm(dim=-1)[straight.seen[0]]
+        bent = (found.pixels - straight.pixels).norm(dim=-1)[straight.seen]
+        assert 0.9 < found.seen.float().mean() < 0.95 and 2.0 < off.median() < 2.7  # a Rayleigh distribution of 2 px has its median at 2.35
+        assert 0.01 < (off > 40).float().mean() < 0.05 and bent.max() > 3
+
+
+def test_a_character_comes_back_from_its_pose_maps(tmp_path, tiny):
+    small = ("4.width=320", "4.height=320", "18.width=48", "18.height=48")
+    files = ran("animate_my_rig", tmp_path, tiny, *small)
+    assert set(files) == {"my_rig.glb", "my_rig.mp4", "pose_maps.mp4"}
+    assert shape_of(files["pose_maps.mp4"]) == (40, (640, 640), 20.0) and shape_of(files["my_rig.mp4"]) == (40, (48, 48), 20.0)
+    went, errors = load_rig(EXAMPLE_INPUTS / CHARACTER), motion_errors(moved_by(files["my_rig.glb"]), moved_by(EXAMPLE_INPUTS / CHARACTER))
+    assert errors.percent() < 0.15 and errors.within(0.5) > 99 and errors.bone_mm < 0.01
+    assert [info.name for info in list_animations(load_rig(files["my_rig.glb"]))] == ["Motion4D", "Motion4D 2"]
+    assert load_rig(files["my_rig.glb"]).binary.startswith(went.binary)
+
+
+def test_a_motion_of_another_body_moves_the_character(tmp_path, tiny):
+    tall = demo_motion("turn", seconds=1.0, fps=20.0, stature=2.2)
+    save_motion(tall, tmp_path / "tall.bvh")
+    small = ("4.width=320", "4.height=320", "18.width=48", "18.height=48")
+    files = ran("animate_my_rig", tmp_path, tiny, f"2.file={tmp_path / 'tall.bvh'}", *small)
+    errors = motion_errors(moved_by(files["my_rig.glb"]), tall)
+    assert errors.percent("similarity") < 0.3 and errors.mean_mm("rigid") > 50
+
+
+def test_four_cameras_move_a_character(tmp_path, tiny, capsys):
+    files = ran("cameras_to_animation", tmp_path, tiny, "20.width=48", "20.height=48")
+    told = capsys.readouterr().err
+    assert set(files) == {"cameras.glb", "cameras.mp4"} and shape_of(files["cameras.mp4"]) == (60, (48, 48), 30.0)
+    errors = motion_errors(moved_by(files["cameras.glb"]), filmed.walker())
+    assert errors.mean_mm() < 9 and errors.percent() < 0.6 and errors.within(5) == 100
+    assert errors.jitter[0] < 1.1 * errors.jitter[1]
+    in_space = float(re.search(r"Joints in space: how far off\?.*?as they are: ([\d.]+) mm", told, re.DOTALL)[1])
+    assert in_space < 5
