@@ -83,6 +83,27 @@ def _wan(spec: ModelSpec, seed: int) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if key not in motion_only(state)}
 
 
+def _wan_animate(spec: ModelSpec, seed: int) -> dict[str, Tensor]:
+    """The backbone with the input of the skeleton. Without the network of faces, which has one size only, ComfyUI takes it for image to video."""
+    state = _wan(spec, seed)
+    return state | _inputs(seed, len(state["patch_embedding.weight"]), pose_patch_embedding=TINY_17B.out_channels)
+
+
+def _wan_scail2(spec: ModelSpec, seed: int) -> dict[str, Tensor]:
+    """The backbone with inputs of 20 channels for the video and the one that drives it, and the input of the masks."""
+    state, channels = _wan(spec, seed), spec.config["in_channels"]
+    masks = spec.config["mask_channels"]
+    return state | _inputs(
+        seed, len(state["patch_embedding.weight"]), patch_embedding=channels, patch_embedding_pose=channels, patch_embedding_mask=masks
+    )
+
+
+def _inputs(seed: int, width: int, **channels: int) -> dict[str, Tensor]:
+    """Layers that take pictures in patches of 2 x 2, by name, with how many channels each takes."""
+    layers = nn.ModuleDict({name: nn.Conv3d(count, width, (1, 2, 2)) for name, count in channels.items()})
+    return random_state(layers, seed=seed)
+
+
 def _lora(spec: ModelSpec, seed: int) -> dict[str, Tensor]:
     """For the attentions of the tiny backbone, in the names that ComfyUI and the release read."""
     generator = torch.Generator().manual_seed(seed)
@@ -112,6 +133,8 @@ _MAKERS: Mapping = {
     "mvdit_wan": _mvdit_17b,
     "motion_adapter": _adapter,
     "wan": _wan,
+    "wan_animate": _wan_animate,
+    "wan_scail2": _wan_scail2,
     "lora": _lora,
     "cogvideox_vae": _side_model("tiny_cogvideox_vae"),
     "wan_vae": _side_model("tiny_wan_vae"),

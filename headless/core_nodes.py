@@ -52,6 +52,22 @@ class LoadImage(io.ComfyNode):
         return io.NodeOutput(picture[None], torch.zeros(1, 64, 64) if alpha is None else 1 - alpha[None])
 
 
+class InvertMask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="InvertMask",
+            display_name="Invert Mask",
+            category="image/mask",
+            inputs=[io.Mask.Input("mask")],
+            outputs=[io.Mask.Output()],
+        )
+
+    @classmethod
+    def execute(cls, mask):
+        return io.NodeOutput(1.0 - mask)
+
+
 class SaveImage(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -262,4 +278,16 @@ class PreviewAny(io.ComfyNode):
         return io.NodeOutput(str(source), ui=ui.PreviewText(str(source)))
 
 
-NODES = [LoadImage, SaveImage, PreviewImage, LoadVideo, GetVideoComponents, CreateVideo, SaveVideo, Preview3D, PreviewAny, *MODEL_NODES]
+NODES = [
+    LoadImage,
+    InvertMask,
+    SaveImage,
+    PreviewImage,
+    LoadVideo,
+    GetVideoComponents,
+    CreateVideo,
+    SaveVideo,
+    Preview3D,
+    PreviewAny,
+    *MODEL_NODES,
+]

@@ -23,6 +23,10 @@ def _choice(*options: str) -> tuple[str, dict[str, Any]]:
     return "COMBO", {"options": list(options)}
 
 
+_LENGTH = {"length": ("INT", {"step": 4}), "batch_size": ("INT", {"default": 1})}
+_GIVEN = {"positive": "CONDITIONING", "negative": "CONDITIONING", "vae": "VAE"}
+_STRENGTH = ("FLOAT", {"default": 1.0})
+
 STOCK = {
     "ModelSamplingSD3": _info({"MODEL": "MODEL"}, model="MODEL", shift=("FLOAT", {"default": 3.0})),
     "KSampler": _info(
@@ -51,4 +55,37 @@ STOCK = {
         sigmas="SIGMAS",
         latent_image="LATENT",
     ),
-}
+    "TrimVideoLatent": _info({"LATENT": "LATENT"}, samples="LATENT", trim_amount=("INT", {"default": 0})),
+    "WanAnimateToVideo": _info(
+        {
+            "positive": "CONDITIONING", "negative": "CONDITIONING", "latent": "LATENT", "trim_latent": "INT", "trim_image": "INT",
+            "video_frame_offset": "INT",
+        },
+        {
+            "clip_vision_output": "CLIP_VISION_OUTPUT", "reference_image": "IMAGE", "face_video": "IMAGE", "pose_video": "IMAGE",
+            "background_video": "IMAGE", "character_mask": "MASK", "continue_motion": "IMAGE",
+        },
+        **_GIVEN,
+        width=("INT", {"default": 832, "step": 16}),
+        height=("INT", {"default": 480, "step": 16}),
+        **_LENGTH,
+        continue_motion_max_frames=("INT", {"default": 5, "step": 4}),
+        video_frame_offset=("INT", {"default": 0}),
+    ),
+    "WanSCAILToVideo": _info(
+        {"positive": "CONDITIONING", "negative": "CONDITIONING", "latent": "LATENT", "video_frame_offset": "INT"},
+        {
+            "pose_video": "IMAGE", "pose_video_mask": "IMAGE", "replacement_mode": ("BOOLEAN", {"default": False}), "reference_image": "IMAGE",
+            "reference_image_mask": "IMAGE", "clip_vision_output": "CLIP_VISION_OUTPUT", "previous_frames": "IMAGE",
+        },
+        **_GIVEN,
+        width=("INT", {"default": 512, "step": 32}),
+        height=("INT", {"default": 896, "step": 32}),
+        **_LENGTH,
+        pose_strength=_STRENGTH,
+        pose_start=("FLOAT", {"default": 0.0}),
+        pose_end=_STRENGTH,
+        video_frame_offset=("INT", {"default": 0}),
+        previous_frame_count=("INT", {"default": 5, "step": 4}),
+    ),
+}  # fmt: skip

@@ -106,7 +106,9 @@ BUILD = {
 PROJECTION = 1024 * 1280  # of the image encoder's file; nothing here uses it
 
 
-@pytest.mark.parametrize("name", [name for name in list_specs() if load_spec(name).architecture not in ("lora", "nlf")])
+@pytest.mark.parametrize(
+    "name", [name for name in list_specs() if load_spec(name).architecture not in ("lora", "nlf", "wan_animate", "wan_scail2")]
+)
 def test_sizes_tensors_and_parameters_are_those_of_the_true_models(name):
     spec = load_spec(name)
     sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.config.items()}

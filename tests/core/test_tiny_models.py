@@ -40,6 +40,17 @@ def test_the_lora_fits_the_backbone_and_changes_it():
     assert key in changed and 0.05 < (model.state_dict()[key] - state[key]).norm() / state[key].norm() < 1
 
 
+def test_models_of_comfyui_alone_are_the_backbone_with_more_inputs():
+    plain = tiny_checkpoint(load_spec("wan_i2v_14b"))
+    animate, scail = (tiny_checkpoint(load_spec(name)) for name in ("wan_animate_14b", "scail2_14b"))
+    width = len(plain["patch_embedding.weight"])
+    assert set(animate) - set(plain) == {"pose_patch_embedding.weight", "pose_patch_embedding.bias"}
+    assert all(torch.equal(animate[key], value) for key, value in plain.items())
+    assert animate["pose_patch_embedding.weight"].shape == (width, 16, 1, 2, 2)
+    channels = {"patch_embedding": 20, "patch_embedding_pose": 20, "patch_embedding_mask": 28}
+    assert {name: scail[f"{name}.weight"].shape for name in channels} == {name: (width, count, 1, 2, 2) for name, count in channels.items()}
+
+
 def test_metadata_tells_what_tensors_do_not():
     assert tiny_metadata(load_spec("mvdit_17b"))["motion4d.motion_dim"] == "64"
     for name in list_specs():

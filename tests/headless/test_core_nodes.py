@@ -25,6 +25,12 @@ def flow(**entries):
     return {name.lstrip("n"): {"class_type": kind, "inputs": inputs} for name, (kind, inputs) in entries.items()}
 
 
+def test_an_inverted_mask_is_the_rest(generator):
+    mask = torch.rand(2, 4, 6, generator=generator)
+    inverted = core_nodes.InvertMask.execute(mask).args[0]
+    assert torch.allclose(mask + inverted, torch.ones(2, 4, 6)) and torch.allclose(core_nodes.InvertMask.execute(inverted).args[0], mask)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".bmp", ".tiff"])
 def test_a_picture_goes_through_unchanged(host, pictures, suffix):
     picture = (pictures[0] * 255).round() / 255
