@@ -58,7 +58,7 @@ def extract_cues(
         advance: called with numbers of frames, 3 T in all; what it raises ends the work.
 
     Raises:
-        ValueError: whatever the parts refuse, each with its reason, all before pictures are made.
+        ValueError: whatever the parts refuse, each with its reason.
     """
     notes = list(check_frames(frames))
     if any("clipped" in note for note in notes):
@@ -68,6 +68,10 @@ def extract_cues(
     if face_boxes is None:
         face_boxes = torch.full((count, 4), torch.nan)
         notes.append("no face boxes were given: the face cue is black")
+    elif face_boxes.shape != (count, 4):
+        raise ValueError(
+            f"the face boxes are {tuple(face_boxes.shape)} for {count} frames: give x0 y0 x1 y1 for each frame, NaN where there is no face"
+        )
     gate = gate_masks(masks, scores=scores, limits=limits, fps=fps, advance=advance)
     if reference_mask is None:
         alignment, reference_size = Similarity.identity(), size
