@@ -17,6 +17,7 @@ MARGIN = 1.5  # sides of the crop in sides of the box: detectors' boxes are tigh
 SHARE = 0.9  # of the shorter side of the canvas that the enlarged face takes
 _STEP = 16  # pixels: the side of the enlarged face is a multiple of it
 _MEDIAN = 5  # frames
+_ERROR = 2.0  # sides of its box that a false one lies aside of its neighbours at least
 _BLACK = torch.zeros(3)
 
 
@@ -38,7 +39,7 @@ def face_cue(
         boxes: (T, 4) x0 y0 x1 y1 pixels, NaN where there is no face.
         margin: the side of the crop is the median over the clip of the longer side of the boxes, times this.
         share: of the shorter side of the canvas that the crop is enlarged to, rounded to 16 pixels.
-        smoothing: frames (odd) of the bell that smooths the path of the crop after a median of five; 1 leaves out both, so that it follows every box.
+        smoothing: frames (odd) of the bell that smooths the path of the crop after a median of five, as far as the crop holds the box; 1 leaves out both.
         enlarge: off: the crop stays where it is in the picture, unchanged (an ablation of the paper).
         size: (H, W) of the canvas; None: that of the frames, which it also is without enlarging.
         mask_shape: "ellipse" or "box".
@@ -59,7 +60,7 @@ def face_cue(
     if not there.any():
         return faces, masks
     side = max(1, round(margin * float((boxes[there, 2:] - boxes[there, :2]).amax(1).quantile(0.5))))
-    middles = stable_path((boxes[:, :2] + boxes[:, 2:]) / 2, smoothing)
+    middles = crop_path(boxes, side, smoothing)
     enlarged = enlarged_side(canvas_size, share)
     top, left = ((length - enlarged) // 2 for length in canvas_size)
     for frame in there.nonzero()[:, 0].tolist():
@@ -76,6 +77,24 @@ def enlarged_side(canvas: ImageSize, share: float = SHARE) -> int:
     """Pixels of the side of the enlarged face: a share of the shorter side of the canvas, rounded to 16, and no more than the canvas."""
     shorter = min(canvas)
     return min(shorter, max(_STEP, _STEP * round(math.floor(share * shorter) / _STEP)))
+
+
+def crop_path(boxes: Tensor, side: float, smoothing: int = 5) -> Tensor:
+    """Middles (T, 2) of crops of one side that follow boxes (T, 4) steadily, and as closely as it takes to hold them: a quick face must not leave its crop.
+
+    A box that is far from its neighbours, which are near each other, is a detector's error, and is not followed.
+    """
+    middles, longer = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).amax(1)
+    smooth = stable_path(middles, smoothing)
+    if smoothing == 1:
+        return smooth
+    slack = ((side - longer) / 2).clamp(min=0)[:, None]
+    held = torch.minimum(torch.maximum(smooth, middles - slack), middles + slack)
+    error = torch.zeros(len(boxes), dtype=torch.bool)
+    before, after = middles[:-2], middles[2:]
+    aside = (middles[1:-1] - (before + after) / 2).norm(dim=-1)
+    error[1:-1] = (aside > _ERROR * longer[1:-1]) & ((after - before).norm(dim=-1) < longer[1:-1])
+    return torch.where(error[:, None], smooth, held)
 
 
 def stable_path(middles: Tensor, smoothing: int = 5) -> Tensor:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from motion4d.core.cues.face_cue import enlarged_side, face_cue, face_masks, stable_path
+from motion4d.core.cues.face_cue import crop_path, enlarged_side, face_cue, face_masks, stable_path
 from motion4d.core.maps.cropping import crop_picture
 
 NONE = [math.nan] * 4
@@ -118,6 +118,19 @@ def test_a_steady_path_keeps_lines_and_takes_out_jitter_and_outliers(generator):
     assert (stable_path(noisy).diff(n=2, dim=0)).norm() < 0.35 * noisy.diff(n=2, dim=0).norm()
     assert torch.equal(stable_path(noisy, 1), noisy)
     assert torch.equal(stable_path(noisy[:2]), noisy[:2])
+
+
+def test_the_crop_holds_a_quick_face_and_does_not_follow_an_error(generator):
+    middles = torch.rand(40, 2, generator=generator).double() * 30
+    quick = torch.cat([middles - 10, middles + 10], 1)
+    path = crop_path(quick, 30.0)
+    assert (path - 15 <= quick[:, :2] + 1e-9).all() and (path + 15 >= quick[:, 2:] - 1e-9).all()
+    assert path.diff(dim=0).norm() < 0.9 * middles.diff(dim=0).norm()
+    still = torch.tensor([[40.0, 40, 60, 60]], dtype=torch.float64).repeat(9, 1)
+    wrong = still.clone()
+    wrong[4] += 80
+    assert torch.equal(crop_path(wrong, 30.0), crop_path(still, 30.0))
+    assert torch.equal(crop_path(quick, 30.0, 1), middles)
 
 
 def test_what_does_not_go_together_is_refused_before_any_work(frames):
