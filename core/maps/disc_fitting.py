@@ -8,8 +8,10 @@ from .discs import disc_coverage, paint_discs, place_windows, unhidden
 from .palettes import BONE
 
 _SOFT = (4.0, 2.5, 2.0, 1.6)  # pixels over which edges fade, step after step: wide edges feel far, narrow ones are exact
+_BLURS = (1.6, 2.5, 4.0, 6.0, 8.0)  # pixels over which edges may have faded in the pictures
 _FARTHEST = 2.0  # pixels of a step
 _SPREAD = 45.0  # levels, as in the search
+_SAMPLED = 4  # pictures that tell the blur
 _LEAST_SEEN = 0.03  # of a disc
 _LEAST_RIGHT = 0.35  # of what should be seen of a disc has to be seen
 
@@ -66,12 +68,15 @@ def fit_discs(levels: np.ndarray, label: np.ndarray, white: np.ndarray, colours:
     """
     scene = _Scene(levels, label, white.astype(np.float32), colours.astype(np.float32), radius)
     places = places.astype(np.float64)
+    blur = _SOFT[-1]
     for number, softness in enumerate(_SOFT):
-        move, shown, right = _step(scene, places, softness)
+        if number == 2:
+            blur = _blur(scene, places)
+        move, shown, right = _step(scene, places, max(softness, blur))
         if number == 1:
             places[(shown * right < _LEAST_SEEN) | (right < 0.5 * _LEAST_RIGHT)] = np.nan
         places = places + move
-    _, shown, right = _step(scene, places, 1.6)
+    _, shown, right = _step(scene, places, blur)
     gone = (shown * right < _LEAST_SEEN) | (right < _LEAST_RIGHT) | ~np.isfinite(places).all(-1)
     return Fit(np.where(gone[..., None], np.nan, places), shown, right)
 
@@ -90,7 +95,8 @@ def _step(scene: _Scene, places: np.ndarray, softness: float) -> tuple[np.ndarra
     seen = scene.seen(index)
     contrast *= free[..., None]
     strength = np.einsum("njpc,njpc->njp", contrast, contrast)
-    misfit = np.einsum("njpc,njpc->njp", contrast, seen - scene.canvas[index])
+    off = seen - scene.canvas[index]
+    misfit = np.einsum("njpc,njpc->njp", contrast, off)
     slope = ((coverage > 0) & (coverage < 1)) / (softness * np.maximum(distance, 0.5))
     right, down = slope * x, slope * y
     pull = np.stack([(misfit * right).sum(-1), (misfit * down).sum(-1)], -1)
@@ -100,14 +106,33 @@ def _step(scene: _Scene, places: np.ndarray, softness: float) -> tuple[np.ndarra
     move = np.stack([yy * pull[..., 0] - xy * pull[..., 1], xx * pull[..., 1] - xy * pull[..., 0]], -1) / (xx * yy - xy * xy)[..., None]
     length = np.linalg.norm(move, axis=-1, keepdims=True)
     move *= np.minimum(1, _FARTHEST / np.maximum(length, 1e-9))
-    return move, *_evidence(scene, seen, coverage * free)
+    return move, *_evidence(scene, off, coverage * free)
 
 
-def _evidence(scene: _Scene, seen: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    off = seen - scene.colours[:, :, None]
+def _evidence(scene: _Scene, off: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     match = np.exp(np.einsum("njpc,njpc->njp", off, off) * np.float32(-0.5 / _SPREAD**2))
     expected = visible.sum(-1)
-    return expected / (np.pi * scene.radius**2), (visible * match).sum(-1) / np.maximum(expected, 1e-6)
+    weight = visible * visible  # edges look alike whatever they are of
+    return expected / (np.pi * scene.radius**2), (weight * match).sum(-1) / np.maximum(weight.sum(-1), 1e-6)
+
+
+def _blur(scene: _Scene, places: np.ndarray) -> float:
+    """Pixels over which the edges of discs fade in these pictures: the one of _BLURS that suits the discs without neighbours best."""
+    some = slice(None, None, max(1, len(places) // _SAMPLED))
+    points = places[some]
+    apart = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1) + np.where(np.eye(points.shape[1], dtype=bool), np.inf, 0)
+    alone = ~(apart < 3 * scene.radius).any(-1) & np.isfinite(points).all(-1)
+    if not alone.any():
+        return _BLURS[0]
+    index, x, y = place_windows(places, scene.size, scene.reach)
+    index, x, y, colours = index[some][alone], x[some][alone], y[some][alone], scene.colours[some][alone]
+    white = np.broadcast_to(scene.white[some][:, None], scene.colours[some].shape)[alone]
+    change = (colours - white)[:, None]
+    share = ((scene.seen(index) - white[:, None]) * change).sum(-1) / (change**2).sum(-1)
+    share[index == len(scene.levels)] = np.nan
+    distance = np.hypot(x, y)
+    misfits = [np.nanmedian(np.nanmean(np.abs(disc_coverage(distance, scene.radius, blur) - share), -1)) for blur in _BLURS]
+    return _BLURS[int(np.argmin(misfits))]
 
 
 def painting_order(places: np.ndarray, label: np.ndarray, x: np.ndarray, y: np.ndarray, distance: np.ndarray, radius: float) -> np.ndarray:

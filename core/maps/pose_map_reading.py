@@ -30,7 +30,7 @@ def read_pose_maps(
     fitted to the picture together, each hiding what lies behind it.
 
     Args:
-        images: (V, T, H, W, 3) in 0..1, on a light background. palette: (J, 3) uint8. radius: pixels of the discs.
+        images: (V, T, H, W, 3) in 0..1, or uint8, on a light background. palette: (J, 3) uint8. radius: pixels of the discs.
         skeleton: where given, and where it has a rest pose, no joint is taken that is farther from its parent than their bone can reach.
         temporal: among several places that show a joint's colour take those that make the smoothest path, and doubt what jumps. Without, each frame for itself.
         advance: called with 1 after each picture; what it raises ends the work.

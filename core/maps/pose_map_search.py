@@ -11,6 +11,9 @@ CANDIDATES = 3
 _FOREGROUND = 26  # levels below the background in one channel
 _SPREAD = 45.0  # levels: how far a colour may be from a joint's to speak for it
 _STEPS = 32  # of each channel in the table of colours
+_PURE = (1.0, 0.85, 0.7)  # how much of a colour blur leaves of small discs, the rest is background
+_CORE = 0.6  # of the radius: the part of a disc whose pixels are counted
+_FADED = 100.0  # levels that a colour counts as farther off where all of it were background
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +21,7 @@ class Sighting:
     """Pixels of N pictures by the colour they are nearest to, and where each colour gathers.
 
     pixel: (P) in N H W. label: (P) uint8 joint, J for bones. places: (N, J, K, 2) pixels, NaN for none; score: (N, J, K) pixels that speak for it, over those of a disc.
-    white: (N, 3) level of the background. gain: (N, 3) of the other levels below it.
+    white: (N, 3) level of the background.
     """
 
     pixel: np.ndarray
@@ -32,24 +35,26 @@ class Sighting:
 def _colour_table(palette: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Nearest class and how much it is meant, of each colour in steps of 8 levels: (32768) uint8 joints, J bones, J + 1 background; (32768) 0..1."""
     joints = np.frombuffer(palette, np.uint8).reshape(-1, 3)
-    classes = np.concatenate([joints, [BONE, BACKGROUND]]).astype(np.float32)
+    plain = np.concatenate([joints, [BONE, BACKGROUND]]).astype(np.float32)
+    classes = np.concatenate([BACKGROUND + pure * (plain - BACKGROUND) for pure in _PURE]).astype(np.float32)
+    late = np.repeat([(_FADED * (1 - pure)) ** 2 for pure in _PURE], len(plain)).astype(np.float32)
     level = (np.arange(_STEPS, dtype=np.float32) + 0.5) * (256 / _STEPS)
     red, green, blue = np.meshgrid(level, level, level, indexing="ij")
     colours = np.stack([red, green, blue], -1).reshape(-1, 3)
-    square = (colours**2).sum(-1)[:, None] - 2 * colours @ classes.T + (classes**2).sum(-1)
-    nearest = square.argmin(1)
+    square = (colours**2).sum(-1)[:, None] - 2 * colours @ classes.T + (classes**2).sum(-1) + late
+    nearest = square.argmin(1) % len(plain)
     return nearest.astype(np.uint8), np.exp(-square.min(1).clip(0) / (2 * _SPREAD**2)).astype(np.float32)
 
 
 def to_levels(pictures: np.ndarray) -> np.ndarray:
-    """(N, H, W, 3) in 0..1 -> uint8, cut off beyond."""
+    """(N, H, W, 3) in 0..1, cut off beyond, or uint8 already -> uint8."""
     import cv2
 
     if pictures.dtype == np.uint8:
         return pictures
     count, height, width, _ = pictures.shape
     flat = np.ascontiguousarray(pictures, np.float32).reshape(count * height, width * 3)
-    return cv2.convertScaleAbs(np.maximum(flat, 0), alpha=255).reshape(pictures.shape)
+    return cv2.multiply(flat, 255.0, dtype=cv2.CV_8U).reshape(pictures.shape)
 
 
 def white_levels(levels: np.ndarray) -> np.ndarray:
@@ -118,7 +123,9 @@ def _gather(pixel, label, weight, frame, size, joints, radius):
         for axis, along in enumerate((x, y)):
             mean = np.bincount(group[close], (weight * along)[close], count * joints) / np.maximum(mass, 1e-9)
             places[found, candidate, axis] = mean[found]
-        score[found, candidate] = mass[found] / (np.pi * radius**2)
+        middle = places[group, candidate]
+        core = np.hypot(x - middle[:, 0], y - middle[:, 1]) <= _CORE * radius  # seams of other colours are long and thin
+        score[found, candidate] = np.bincount(group[core], weight[core], count * joints)[found] / (np.pi * (_CORE * radius) ** 2)
         keep = away > 2.5 * radius
         if not keep.any():
             break
