@@ -14,6 +14,12 @@ from ..core.body.framing import frame_motion
 from ..core.body.openpose import openpose_joints
 from ..core.body.rig_framing import fit_cube, place_rig_cameras
 from ..core.body.rig_matching import motion_on
+from ..core.body.spaces import to_camera
+from ..core.cues import align_foreground, extract_cues
+from ..core.cues.cut_outs import colour_people, cut_out
+from ..core.cues.location_cue import draw_location
+from ..core.cues.motion_faces import faces_of_motion
+from ..core.cues.person_masks import masks_of_motion
 from ..core.estimators.gathering import gather
 from ..core.estimators.overview import draw_people
 from ..core.estimators.tracking import motions_of, track
@@ -33,6 +39,7 @@ from ..core.maps.window_plots import draw_pieces
 from ..core.sampling.progressive import plan_grid
 from ..core.types import Animation, CameraRig, Motion, Rig
 from . import EXAMPLE_INPUTS, EXAMPLES
+from .examples.cue_inputs import FILM_FPS, FILM_SECONDS, figure, filmed_walk
 from .examples.filmed import walker
 from .examples.inputs import CHARACTER
 
@@ -40,7 +47,7 @@ IMAGES = EXAMPLES.parent / "web" / "docs" / "images"
 _SIZE = (384, 224)
 FILM = "motion4d_walk.mp4"
 _QUALITY = 92
-_FILM_SIZE, _FILM_FPS, _FILM_SECONDS, _BACKDROP = (512, 384), 30.0, 3.0, 0.92
+_BACKDROP = 0.92
 _SOUND_HZ, _BEAT_SECONDS = 16000, 0.5
 
 
@@ -102,9 +109,8 @@ def before_backdrop(motion: Motion, rig: CameraRig) -> Tensor:
 
 def walking_film() -> tuple[Tensor, Tensor]:
     """Somebody who walks on the spot, (T, H, W, 3), and a beat to it, (1, 1, N)."""
-    walk = in_place(demo_motion("walk", seconds=_FILM_SECONDS, fps=_FILM_FPS))
-    rig = frame_motion(walk, views=1, image_size=_FILM_SIZE, azimuth_deg=25.0, elevation_deg=5.0, vertical_fov_deg=35.0, margin=1.2)
-    since = (torch.arange(round(_FILM_SECONDS * _SOUND_HZ)) / _SOUND_HZ) % _BEAT_SECONDS
+    walk, rig = filmed_walk()
+    since = (torch.arange(round(FILM_SECONDS * _SOUND_HZ)) / _SOUND_HZ) % _BEAT_SECONDS
     return before_backdrop(walk, rig), (0.4 * torch.exp(-40 * since) * torch.sin(2 * torch.pi * 440 * since))[None, None]
 
 
@@ -143,6 +149,7 @@ def pictures() -> dict[Path, Tensor]:
         **video_examples(walk, wave),
         **view_examples(walk, wave),
         **rig_examples(),
+        **cue_examples(),
     }
 
 
@@ -215,6 +222,28 @@ def rig_examples() -> dict[Path, Tensor]:
     }
 
 
+def cue_examples() -> dict[Path, Tensor]:
+    """Thumbnails of the examples of driving cues: the film, and what is made of it."""
+    walk, rig = filmed_walk()
+    walk = to_camera(chosen_frames(walk, 0.5, 0.7, 0.9), rig)
+    film, size, person = before_backdrop(walk, own_camera(walk)), rig.image_size, figure()
+    masks = masks_of_motion(walk, walk.frames, size).chosen()
+    faces, target = faces_of_motion(walk, None, size).boxes, person[..., 3]
+    cues = extract_cues(film, masks, faces, target)
+    reference = person[..., :3] * target[..., None] + _BACKDROP * (1 - target[..., None])
+    located = draw_location(reference, cues.body_location, cues.face_location)
+    free = cut_out(film, masks)[0]
+    lines = draw_skeleton(walk, own_camera(walk), style="openpose")[0]
+    moved = align_foreground(target, masks).warp(masks, size)
+    return {
+        EXAMPLES / "driving_cues.jpg": row(torch.stack([film[1], cues.pose[1], cues.face[1], located[1]])),
+        EXAMPLES / "cues_to_wan_animate.jpg": row(torch.stack([reference, lines[1], cues.face[1], free[1]])),
+        EXAMPLES / "cues_to_scail2.jpg": row(
+            torch.stack([film[1], colour_people(moved[None])[1], reference, colour_people(target[None, None], ground="white")[0]])
+        ),
+    }
+
+
 def rig_cameras(rig: Rig, animation: Animation, *, azimuths: tuple[float, ...]) -> CameraRig:
     """Close around a character in all frames of an animation."""
     cube = fit_cube(rig, load_meshes(rig), animation, margin=1.0)
@@ -237,7 +266,7 @@ def main() -> None:
         print(path)
     film, beat = walking_film()
     EXAMPLE_INPUTS.mkdir(parents=True, exist_ok=True)
-    write_video(film, EXAMPLE_INPUTS / FILM, _FILM_FPS, crf=23, audio=(beat, _SOUND_HZ))
+    write_video(film, EXAMPLE_INPUTS / FILM, FILM_FPS, crf=23, audio=(beat, _SOUND_HZ))
     print(EXAMPLE_INPUTS / FILM)
 
 

@@ -14,6 +14,7 @@ from ..registry import load_nodes
 from ..workflow import Workflow
 from .bridge import motion_bridge
 from .capture import animate_from_video, video_to_motion
+from .cues import cues_to_scail2, cues_to_wan_animate, driving_cues
 from .inputs import inputs
 from .motion import clean_motion, motion_to_bone_maps, tokens_round_trip
 from .mvdit import mvdit_7b, mvdit_7b_cfg_sweep, mvdit_17b, mvdit_long
@@ -42,6 +43,9 @@ WORKFLOWS = {
         animate_my_rig,
         cameras_to_animation,
         animate_from_video,
+        driving_cues,
+        cues_to_wan_animate,
+        cues_to_scail2,
         mvdit_7b,
         mvdit_17b,
         mvdit_7b_cfg_sweep,

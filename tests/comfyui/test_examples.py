@@ -52,7 +52,11 @@ SMALL = {
     "Motion4D_ReleasedSigmas": {"steps": 2},
     "Motion4D_CompareVideos": {"height": 64},
     "KSampler": {"steps": 2},
+    "WanAnimateToVideo": {"width": 48, "height": 64, "length": 9},
+    "WanSCAILToVideo": {"width": 64, "height": 96, "length": 9},
 }
+DRIVEN = {"Motion4D_CutMotion": {"frames": 9}, "Motion4D_TakeVideoFrames": {"max_side": 128}}
+MAKERS = ("Motion4D_ConditionVideoOnMotion", "WanAnimateToVideo", "WanSCAILToVideo")
 
 
 def small(prompt: dict) -> dict:
@@ -61,6 +65,7 @@ def small(prompt: dict) -> dict:
     if not makes_video(prompt) and not reads_video(prompt):
         return prompt
     size = {"Motion4D_PlaceOrbitCameras": {"width": 96, "height": 96}}
+    size |= DRIVEN if any(node["class_type"] in MAKERS[1:] for node in prompt.values()) else {}
     for node in prompt.values() if makes_video(prompt) else ():
         node["inputs"] |= (SMALL | size).get(node["class_type"], {})
     videos = {number: node["inputs"]["images"] for number, node in prompt.items() if node["class_type"] == "CreateVideo"}
@@ -69,7 +74,7 @@ def small(prompt: dict) -> dict:
 
 
 def makes_video(prompt: dict) -> bool:
-    return any(node["class_type"] == "Motion4D_ConditionVideoOnMotion" for node in prompt.values())
+    return any(node["class_type"] in MAKERS for node in prompt.values())
 
 
 def reads_video(prompt: dict) -> bool:

@@ -5,9 +5,11 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from motion4d.core.body.demo import demo_motion
 from motion4d.core.body.motion_errors import motion_errors
 from motion4d.core.body.openpose import openpose_joints
+from motion4d.core.cues.person_masks import mask_overlap, masks_of_motion
 from motion4d.core.formats import list_animations, load_animation, load_motion, load_rig, read_video, save_motion
 from motion4d.core.formats.camera_files import load_cameras
 from motion4d.core.formats.keypoint_files import load_pose_keypoints
@@ -227,8 +229,13 @@ def test_the_inputs_of_examples_are_what_the_code_makes(tmp_path):
     for path, data in inputs().items():
         again = tmp_path / path.name
         again.write_bytes(data)
-        assert len(data) == path.stat().st_size < 100_000
-        if path.suffix == ".glb":
+        assert max(len(data), path.stat().st_size) < 100_000
+        if path.suffix == ".npz":
+            torch.testing.assert_close(load_motion(again).joints, load_motion(path).joints, atol=1e-4, rtol=0)
+        elif path.suffix == ".png":
+            for ours, theirs in zip(read_picture(again), read_picture(path), strict=True):
+                assert (ours - theirs).abs().mean() < 1e-3
+        elif path.suffix == ".glb":
             assert motion_errors(moved_by(again), moved_by(path)).mean_mm() < 1e-3
         else:  # rounded to 0.1 px, which the last bit of a sum may tip over
             ours, theirs = (np.array(re.findall(r"-?\d+\.?\d*", one.read_text(encoding="utf-8")), float) for one in (again, path))
@@ -276,3 +283,72 @@ def test_four_cameras_move_a_character(tmp_path, tiny, capsys):
     assert errors.jitter[0] < 1.1 * errors.jitter[1]
     in_space = float(re.search(r"Joints in space: how far off\?.*?as they are: ([\d.]+) mm", told, re.DOTALL)[1])
     assert in_space < 5
+
+
+# --- driving cues ---
+
+WALK = EXAMPLE_INPUTS / "motion4d_walk.npz"
+
+
+def test_the_motion_lies_on_the_film():
+    frames, motion = read_video(FILM), load_motion(WALK)
+    assert (motion.frames, motion.fps, motion.image_size) == (len(frames), frames.fps, frames.image_size)
+    drawn = masks_of_motion(motion, len(frames), frames.image_size, growth=0.0).chosen()
+    filmed = torch.stack([(picture - picture[0, 0]).abs().amax(-1) > 0.1 for picture in frames.frames()])
+    assert mask_overlap(drawn, filmed.float()).min() > 0.93
+
+
+def test_a_video_becomes_driving_cues(tmp_path, tiny):
+    files = ran("driving_cues", tmp_path, tiny)
+    assert set(files) == {"cues.mp4", "cue_pose.mp4", "cue_face.mp4"}
+    assert all(len(read_video(path)) == 90 for path in files.values())
+    pose, figure = read_video(files["cue_pose.mp4"]).frames([45])[0], read_video(FILM).frames([45])[0]
+    lit, person = pose.mean(-1) > 0.2, (figure - figure[0, 0]).abs().amax(-1) > 0.1
+    assert (lit & person).sum() > 0.9 * person.sum() and lit.sum() < 2 * person.sum()
+    face = read_video(files["cue_face.mp4"]).frames([45])[0]
+    assert face[0].max() < 0.1 and face[200:300, 100:280].mean() > 0.3
+
+
+def up_to(kind, api, folder):
+    """What leads to the pictures that the first node of this kind gets, which are saved: the workflow without models."""
+    (node,) = (node for node in api.values() if node["class_type"] == kind)
+    pictures = {
+        name: link for name, link in node["inputs"].items() if isinstance(link, list) and ("video" in name or name.startswith("reference"))
+    }
+    wanted, front = set(), [link[0] for link in pictures.values()]
+    while front:
+        wanted |= (new := set(front) - wanted)
+        front = [link[0] for step in new for link in api[step]["inputs"].values() if isinstance(link, list)]
+    saves = {
+        f"9{number}": {"class_type": "SaveImage", "inputs": {"images": link, "filename_prefix": f"{name}/{name}"}}
+        for number, (name, link) in enumerate(pictures.items())
+    }
+    path = folder / "front.json"
+    path.write_text(json.dumps({step: api[step] for step in wanted} | saves), encoding="utf-8")
+    return path, set(pictures), node["inputs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "step", "single"),
+    [
+        ("cues_to_wan_animate", "WanAnimateToVideo", 16, {"reference_image"}),
+        ("cues_to_scail2", "WanSCAILToVideo", 32, {"reference_image", "reference_image_mask"}),
+    ],
+)
+def test_what_models_of_comfyui_are_given_is_as_they_want_it(name, kind, step, single, infos, tmp_path):
+    path, names, given = up_to(kind, forms(name, infos)[1], tmp_path)
+    assert given["width"] % step == given["height"] % step == 0 and given["length"] % 4 == 1
+    assert names >= {"pose_video", "reference_image"} and names <= set(STOCK[kind]["input"]["optional"])
+    command = ["run", str(path), "--output", str(tmp_path), "--set", "5.frames=9", "--set", "3.max_side=128"]
+    assert main(command) == 0
+    pictures = {one: [read_picture(file)[0] for file in sorted((tmp_path / one).iterdir())] for one in names}
+    assert {one: len(made) for one, made in pictures.items()} == {one: 1 if one in single else 9 for one in names}
+    assert all(len({picture.shape for picture in made}) == 1 and max(map(torch.max, made)) > 0.2 for made in pictures.values())
+    proportion = pictures["reference_image"][0].shape
+    assert given["width"] / given["height"] == pytest.approx(proportion[1] / proportion[0], rel=0.02)
+    if name == "cues_to_scail2":
+        colours = {tuple(colour) for picture in pictures["pose_video_mask"] for colour in picture.flatten(0, 1).unique(dim=0).tolist()}
+        assert colours == {(0.0, 0.0, 0.0), (0.0, 0.0, 1.0)}
+        reference = pictures["reference_image_mask"][0].flatten(0, 1).unique(dim=0).tolist()
+        assert reference == [[0.0, 0.0, 1.0], [1.0, 1.0, 1.0]]
+        assert pictures["pose_video"][0].shape == pictures["pose_video_mask"][0].shape == proportion
