@@ -52,7 +52,7 @@ class Similarity:
     def warp(self, pictures: Tensor, size: ImageSize) -> Tensor:
         """Masks (T, H, W) or pictures (T, H, W, C) of the driving video as the reference, of `size` (H, W), shows them: bilinear, 0 beyond the video."""
         check_shapes("warp", pictures=(pictures, "T H W" if pictures.dim() == 3 else "T H W C"))
-        values = pictures if pictures.is_floating_point() else pictures.float()
+        values = pictures if pictures.dtype in (torch.float32, torch.float64) else pictures.float()
         rows, columns = values.shape[1:3]
         if self.scale == 1 and not self.shift.any() and (rows, columns) == tuple(size):
             return values.clone()
@@ -60,10 +60,13 @@ class Similarity:
         for axis, (side, old) in enumerate(((size[1], columns), (size[0], rows))):
             places = (torch.arange(side, dtype=torch.float64) + 0.5 - float(self.shift[axis])) / self.scale
             lines.append((2 * places / old - 1).to(values))
-        grid = torch.stack(torch.meshgrid(lines[0], lines[1], indexing="xy"), -1)  # (h, w, 2)
-        layers = values[None] if values.dim() == 3 else values.movedim(-1, 1).reshape(1, -1, rows, columns)  # all frames share one grid
-        warped = functional.grid_sample(layers, grid[None], mode="bilinear", padding_mode="zeros", align_corners=False)[0]
-        return warped if values.dim() == 3 else warped.reshape(len(values), -1, *size).movedim(1, -1)
+        grid = torch.stack(torch.meshgrid(lines[0], lines[1], indexing="xy"), -1)[None]  # (1, h, w, 2) for all frames
+        if values.dim() == 3:
+            return functional.grid_sample(values[None], grid, align_corners=False)[0]
+        warped = values.new_empty(len(values), *size, values.shape[-1])
+        for frame, target in zip(values, warped, strict=True):
+            target.copy_(functional.grid_sample(frame.movedim(-1, 0)[None], grid, align_corners=False)[0].movedim(0, -1))
+        return warped
 
     def report(self) -> str:
         """What the similarity is, in lines."""

@@ -29,7 +29,9 @@ def face_inputs() -> list:
             "motion", optional=True, tooltip="The person's motion: its head joint tells where the face is, and when it is turned away."
         ),
         sockets.CameraRig.Input(
-            "cameras", optional=True, tooltip="Not needed for a motion in camera space: the camera that filmed it is taken."
+            "cameras",
+            optional=True,
+            tooltip="Of the motion; the first view counts. A motion in camera space needs none: the camera that filmed it is taken.",
         ),
         io.Mask.Input(
             "mask",
