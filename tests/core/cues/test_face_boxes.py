@@ -238,6 +238,19 @@ def test_the_preview_shows_the_boxes_on_small_pictures():
     assert drawn[0, 48, 96:192].max(-1).values.min() == 1 and drawn[0, 60:130, 110:180].max() == 0
 
 
+# Middles of the boxes that MediaPipe 0.10.14 (face detection, full range) finds in frames of dance_b.mp4; their sides are 77 pixels.
+SEEN = {0: (515, 190), 30: (506, 247), 60: (576, 249), 90: (477, 216), 120: (538, 188), 180: (493, 115), 240: (520, 170)}
+
+
+def test_faces_of_a_real_motion_lie_where_a_detector_saw_them(reference):
+    motion = with_camera(load_motion(reference("data", "nlf_dance_motions.npz"), clip=1), (1024, 1024))
+    found = faces_of_motion(motion, None, (1024, 1024))
+    assert found.there.all()
+    middles = ((found.boxes[:, :2] + found.boxes[:, 2:]) / 2)[list(SEEN)]
+    away = (middles - torch.tensor(list(SEEN.values()), dtype=torch.float64)).norm(dim=-1)
+    assert away.mean() < 10 and away.max() < 20
+
+
 def test_faces_of_real_dances_by_their_motions_and_by_mediapipe(reference):
     pytest.importorskip("mediapipe", reason="MediaPipe is installed in an environment of its own")
     frames = read_video(reference("data", "dance_b.mp4")).frames(range(0, 299, 30))

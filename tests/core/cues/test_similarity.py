@@ -3,6 +3,9 @@
 import pytest
 import torch
 from motion4d.core.cues.similarity import Similarity, align_foreground, check_boxes, mask_boxes, unit_masks
+from motion4d.core.formats import load_motion
+from motion4d.core.geometry.cameras import own_camera, with_camera
+from motion4d.core.maps.bone_maps import render_bone_maps
 
 
 def rectangles(boxes, size) -> torch.Tensor:
@@ -174,6 +177,21 @@ def test_masks_that_show_nobody_or_are_none():
 def test_boxes_without_extent_are_refused_by_frame(box):
     with pytest.raises(ValueError, match=r"faces of frame 1 is .*above 0"):
         check_boxes(torch.tensor([[torch.nan] * 4, box]), "faces")
+
+
+def test_a_real_dance_comes_to_the_place_of_a_reference(reference):
+    """Bodies of bones of a real motion: over the clip the median height and the mean place are those of the reference."""
+    motion = with_camera(load_motion(reference("data", "nlf_dance_motions.npz"), clip=1), (256, 256)).take(slice(0, 299, 23))
+    masks = render_bone_maps(motion, own_camera(motion)).mask[0]
+    target = rectangles([(60, 40, 130, 290)], (320, 200))[0]
+    found = align_foreground(target, masks)
+    boxes = mask_boxes(found.warp(masks, (320, 200)))
+    driving = found.boxes(mask_boxes(masks))
+    heights = (driving[:, 3] - driving[:, 1]).quantile(0.5)
+    assert found.by == "height" and abs(float(heights) - 250) < 1e-6
+    assert ((driving[:, :2] + driving[:, 2:]) / 2).mean(0).tolist() == pytest.approx([95, 165])
+    inside = (driving[:, :2] > 1).all(1) & (driving[:, 2:] < torch.tensor([199, 319])).all(1)
+    assert inside.sum() > 3 and (boxes - driving)[inside].abs().max() <= 1
 
 
 def test_a_similarity_is_finite_and_grows():
