@@ -141,6 +141,8 @@ def _placed_chain(task: _Task, root: int, loose: float) -> dict[int, Tensor]:
             for upper in chain[: chain.index(joint)]:
                 tracks[upper] = tracks[joint] + (task.rest[upper] - task.rest[joint])
             continue
+        while not task.seen[:, above].any() and above in chain[1:] and above not in task.bones[task.parents[above]]:
+            above = task.parents[above]  # where a joint covers another in one place, either tells where both are
         both = seen & task.seen[:, above]
         change = (task.joints[:, joint] - task.joints[:, above]).norm(dim=-1) - (task.rest[joint] - task.rest[above]).norm()
         if both.any() and float(change[both].square().mean().sqrt()) > loose:

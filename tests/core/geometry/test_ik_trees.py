@@ -200,6 +200,18 @@ def test_hips_that_keep_their_distance_are_carried(generator):
     assert torch.allclose(facing.rotations[0, 0], turn, atol=1e-6)
 
 
+@pytest.mark.parametrize("unseen", [(0,), (1,), ()])
+def test_two_joints_on_the_floor_in_one_place_are_one_for_the_hips_above_them(unseen, generator):
+    person, moving = hips_above_a_root_bone(generator)
+    skeleton = tree((-1, *(p + 1 for p in person.parents)), torch.cat([torch.zeros(1, 3), person.rest]))
+    joints = forward(moving).joints
+    confidence = torch.ones(10, 26)
+    confidence[:, unseen] = 0
+    found = solve_rotations(plain(torch.cat([torch.zeros_like(joints[:, :1]), joints], 1), skeleton, confidence), skeleton)
+    assert found.placed[-1] == 2 and found.residual.nan_to_num().max() < 1e-6
+    assert torch.allclose(found.places[:, -1:], moving.places, atol=1e-12)
+
+
 def test_hips_stand_for_a_root_that_is_never_seen(generator):
     skeleton, animation = hips_above_a_root_bone(generator)
     confidence = torch.ones(10, 25)
