@@ -207,7 +207,7 @@ def test_mediapipe_says_how_it_is_installed(monkeypatch):
 
 @pytest.mark.parametrize(("name", "clip", "least"), [("dance_a.mp4", 0, 0.6), ("dance_b.mp4", 1, 0.7)])
 def test_bone_maps_cover_what_a_segmenter_does(reference, name, clip, least):
-    pytest.importorskip("mediapipe.solutions", reason="MediaPipe 0.10.14 is not installed")
+    pytest.importorskip("mediapipe.python.solutions", reason="MediaPipe 0.10.14 is not installed")
     frames = read_video(reference("data", name)).frames()[::12].clone()
     motion = load_motion(reference("data", "nlf_dance_motions.npz"), clip=clip)
     drawn = masks_of_motion(motion.take(slice(None, None, 12)), len(frames), tuple(frames.shape[1:3])).chosen()
