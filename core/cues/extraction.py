@@ -5,14 +5,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..body.gaps import frame_ranges
 from ..types import DrivingCues
 from .clip_values import check_frames, check_masks
 from .face_cue import MARGIN, face_cue
 from .location_cue import location_cue
 from .low_pass import CUTOFF
 from .pose_cue import pose_cue
-from .quality_gate import GateLimits, gate_masks
+from .quality_gate import Gate, gate_masks
 from .similarity import Similarity, align_foreground
 
 
@@ -22,8 +21,7 @@ def extract_cues(
     face_boxes: Tensor | None,
     reference_mask: Tensor | None,
     *,
-    scores: Tensor | None = None,
-    limits: GateLimits | None = None,
+    gate: Gate | None = None,
     look: str = "low_pass",
     filter_shape: str = "gaussian",
     cutoff: float = CUTOFF,
@@ -49,13 +47,13 @@ def extract_cues(
         face_boxes: (T, 4) x0 y0 x1 y1 pixels, NaN where there is no face, as of a back; None: no faces, and a black face cue.
         reference_mask: (H', W') of the person in the reference, whose size the location cue has; None: the reference is a frame of the video itself, and
             nothing is moved.
-        scores, limits, fps: of the gate, see `gate_masks`.
+        gate: of `gate_masks`, which masks are good; None: it is made here with the usual limits, and `fps` for its warnings.
         look, filter_shape, cutoff, order, missing, skeleton: of the pose cue, see `pose_cue`.
         face_margin, enlarge_face: of the face cue, see `face_cue`.
         reference_face, scale_by: of the alignment, see `align_foreground`.
         cell, cell_mode, grid, hard_masks: of the location cue, see `location_cue`.
         batch: frames worked on together; it changes nothing but time and memory.
-        advance: called with numbers of frames, 3 T in all; what it raises ends the work.
+        advance: called with numbers of frames, 2 T in all; what it raises ends the work.
 
     Raises:
         ValueError: whatever the parts refuse, each with its reason.
@@ -72,7 +70,7 @@ def extract_cues(
         raise ValueError(
             f"the face boxes are {tuple(face_boxes.shape)} for {count} frames: give x0 y0 x1 y1 for each frame, NaN where there is no face"
         )
-    gate = gate_masks(masks, scores=scores, limits=limits, fps=fps, advance=advance)
+    gate = gate or gate_masks(masks, fps=fps)
     if reference_mask is None:
         alignment, reference_size = Similarity.identity(), size
         notes.append("no reference mask was given: body and face stay where they are in the video")
@@ -90,9 +88,6 @@ def extract_cues(
     )
     if advance is not None:
         advance(count)
-    faceless = face_boxes[:, 0].isnan()
-    if faceless.any() and not faceless.all():
-        notes.append(f"no face in frames {frame_ranges(faceless)}: the face cue is black there")
     notes += [*gate.report().splitlines(), *alignment.report().splitlines(), *places.notes]
     return DrivingCues(
         pose=pose, face=face, body_location=places.body, face_location=places.face, kept=gate.kept, alignment=alignment, notes=tuple(dict.fromkeys(notes))

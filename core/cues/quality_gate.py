@@ -82,6 +82,11 @@ class Gate:
             stand_in = good[(frames[:, None] - good).abs().argmin(1)]
         return torch.where(self.present, stand_in, -1)
 
+    def filled(self, masks: Tensor) -> Tensor:
+        """Masks (T, H, W) with the nearest good one in place of each bad one; empty ones stay empty."""
+        sources = self.sources("neighbour").to(masks.device)
+        return masks[sources.clamp(min=0)] * (sources >= 0)[:, None, None]
+
     def report(self) -> str:
         """What was kept, and each dropped frame with its reason, in lines."""
         lines = [f"{int(self.kept.sum())} of {len(self.kept)} frames have a good mask"]

@@ -170,12 +170,15 @@ class ExtractDrivingCues(io.ComfyNode):
         size = tuple((images[..., 0] if target is None else reference_mask).shape[1:])
         check_reference(reference, size)
         bar = host.current().progress(3 * len(images))
-        boxes, told = _faces(images, faces_by, masks, bounding_boxes=bboxes, pose_keypoint=pose_keypoint, motion=motion, rig=cameras)
+        gate = gate_masks(masks, limits=None if drop_bad_masks else GateLimits.open(), fps=fps or None, advance=bar.advance)
+        boxes, told = _faces(
+            images, faces_by, gate.filled(masks), bounding_boxes=bboxes, pose_keypoint=pose_keypoint, motion=motion, rig=cameras
+        )
         own = None if reference_face is None else choose_faces(faces_of_bounding_boxes(reference_face, 1), size).boxes[0]
         cues = extract_cues(
-            images, masks, boxes, target, limits=None if drop_bad_masks else GateLimits.open(), look=look, filter_shape=filter, cutoff=cutoff,
+            images, masks, boxes, target, gate=gate, look=look, filter_shape=filter, cutoff=cutoff,
             missing=missing, skeleton=skeleton, face_margin=face_margin, enlarge_face=PLACEMENTS[face_placement], reference_face=own, scale_by=scale_by,
-            cell=cell or None, cell_mode="max" if softening == "max" else "mean", grid=grid, hard_masks=softening == "hard", fps=fps or None,
+            cell=cell or None, cell_mode="max" if softening == "max" else "mean", grid=grid, hard_masks=softening == "hard",
             advance=bar.advance,
         )  # fmt: skip
         canvas = torch.full((*size, 3), 0.5) if reference is None else reference[0]
@@ -250,10 +253,8 @@ class ExtractPoseCue(io.ComfyNode):
         pose = pose_cue(
             images, masks, gate, look=look, shape=filter, cutoff=cutoff, missing=missing, skeleton=skeleton, advance=bar.advance
         )
-        sources = gate.sources("neighbour")
-        places = masks[sources.clamp(min=0)] * (sources >= 0)[:, None, None]
         report = "\n".join([gate.report(), *notes])
-        return io.NodeOutput(pose, places, int(gate.kept.sum()), report, ui=ui.PreviewText(report))
+        return io.NodeOutput(pose, gate.filled(masks), int(gate.kept.sum()), report, ui=ui.PreviewText(report))
 
 
 def _faces(images, source: str, masks, **given) -> tuple[torch.Tensor | None, list[str]]:

@@ -110,6 +110,8 @@ def test_stand_ins():
     assert gate.sources("hold").tolist()[:10] == [2, 2, 2, 3, 3, 3, 3, 7, -1, 9]
     assert gate.sources("neighbour").tolist()[:10] == [2, 2, 2, 3, 3, 3, 7, 7, -1, 9]
     assert all(gate.sources(missing).tolist()[10:] == list(range(10, 16)) for missing in ("zero", "hold", "neighbour"))
+    filled = gate.filled(masks)
+    assert torch.equal(filled[:8], masks[[2, 2, 2, 3, 3, 3, 7, 7]]) and filled[8].max() == 0 and torch.equal(filled[9:], masks[9:])
     with pytest.raises(ValueError, match="missing is 'blur', expected one of zero, hold, neighbour"):
         gate.sources("blur")
 
