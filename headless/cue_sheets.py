@@ -17,7 +17,7 @@ from ..core.cues.location_cue import draw_location
 from ..core.cues.mediapipe_faces import mediapipe_faces
 from ..core.cues.mediapipe_masks import KINDS, mediapipe_masks
 from ..core.cues.motion_faces import faces_of_motion
-from ..core.cues.person_masks import GROWTH, mask_overlap, masks_of_motion
+from ..core.cues.person_masks import GROWTH, PersonMasks, mask_overlap, masks_of_motion
 from ..core.formats import load_motion, read_video
 from ..core.formats.pictures import read_picture, write_picture
 from ..core.geometry.cameras import with_camera
@@ -44,6 +44,7 @@ def _run(given: argparse.Namespace) -> None:
     frames, fps, motion = _film_and_motion(given)
     size = tuple(frames.shape[1:3])
     reference, person = _reference(given)
+    print("\n".join(["mask of the reference", PersonMasks(masks=person[None, None]).report()]))
     drawn = masks_of_motion(motion, len(frames), size, growth=given.grow)
     print("\n".join(["masks of bone maps", drawn.report()]))
     masks, other = drawn.chosen(), None

@@ -16,12 +16,13 @@ from ..maps.body_place import cameras_of_pictures, pelvis_track
 from ..maps.bone_maps import render_bone_maps
 from ..maps.encodings import person_masks as masks_of_maps
 from ..types import BoneMaps, CameraRig, Frame, ImageSize, Motion
-from .similarity import unit_masks
+from .similarity import mask_boxes, unit_masks
 
 GROWTH = 0.015  # of a person's height: what clothes and hair add to the ellipsoids of bones, see `headless.cue_sheets`
 _PROPORTION = 0.02  # relative difference of the proportions up to which masks are those of the frames, resized
 _CHUNK_PIXELS = 1 << 23  # pixels of bone maps drawn together
 _NEAR = 0.05  # metres: what is nearer to the camera plane is not in the picture
+_FRAMED = 0.97  # share of its box that nobody fills
 CHOICES = ("largest", "index", "all")
 
 
@@ -41,6 +42,10 @@ class PersonMasks:
         if not self.masks.any():
             raise ValueError(
                 "the masks are empty in all frames: there is nobody; check the segmenter, its prompt or threshold, or the camera"
+            )
+        if (self.masks > 0.5).all():
+            raise ValueError(
+                "the masks cover all of every frame: they tell nothing; give a picture that is cut out, or masks of a segmenter"
             )
 
     @property
@@ -74,6 +79,10 @@ class PersonMasks:
             share = 100 * float(areas[~absent].mean()) / (height * width) if not absent.all() else 0.0
             gone = f", empty in {int(absent.sum())} frames: {frame_ranges(absent)}" if absent.any() else ""
             lines.append(f"person {number}: {share:.1f} % of the picture where present{gone}")
+            if _is_framed(self.masks[number]):
+                lines.append(
+                    f"note: the mask of person {number} is a full rectangle, as that of a picture with clear margins, and not of a person"
+                )
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
@@ -210,6 +219,14 @@ def mask_overlap(first: Tensor, second: Tensor) -> Tensor:
     a, b = first > 0.5, second > 0.5
     union = (a | b).sum((1, 2))
     return torch.where(union > 0, (a & b).sum((1, 2)) / union, torch.nan)
+
+
+def _is_framed(masks: Tensor) -> bool:
+    """Whether masks (T, H, W) fill the boxes around them, in the mean of the frames that have one."""
+    boxes = mask_boxes(masks)
+    there = ~boxes[:, 0].isnan()
+    room = (boxes[there, 2:] - boxes[there, :2]).prod(1)
+    return bool(there.any()) and float(((masks[there.to(masks.device)] > 0.5).sum((1, 2)).cpu() / room).mean()) > _FRAMED
 
 
 def _standing(motion: Motion, rig: CameraRig) -> float | None:

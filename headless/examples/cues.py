@@ -12,7 +12,7 @@ _FRAMES = 77  # 4 n + 1, as both models were trained
 _YOURS = (
     f"**Your own:** a *Video*, its *Motion* (the npz that the example *video_to_motion* saves of it), and a *Reference* that is cut out (PNG with transparency); "
     f"`{FILM}`, `{MOTION}` and `{FIGURE}` are in `example_workflows/inputs`. Instead of a motion, any masks do: connect those of *Remove Background* or SAM 3 to "
-    "*Masks*, and face boxes to *Face*."
+    "*Masks*, and face boxes to *Face*. A reference that is not cut out: *mediapipe selfie* as the source of *Its person*, or the mask of *Remove Background* there."
 )
 
 
@@ -22,10 +22,10 @@ def driving_cues(infos: Mapping[str, Any]) -> Workflow:
     images, motion = _filmed(flow)
     reference(flow, (380, 80))
     flow.add(
-        "8", "Motion4D_ExtractDrivingCues", "Driving cues", flow.below("7"), room=130, images=images, mask=flow.out("4", "mask"),
-        motion=motion, reference_mask=flow.out("7", "MASK"), reference=flow.out("6", "IMAGE"),
+        "8", "Motion4D_ExtractDrivingCues", "Driving cues", flow.below("23"), room=130, images=images, mask=flow.out("4", "mask"),
+        motion=motion, reference_mask=flow.out("23", "mask"), reference=flow.out("6", "IMAGE"),
     )  # fmt: skip
-    flow.frame("Reference and cues", "6", "7", "8")
+    flow.frame("Reference and cues", "6", "7", "23", "8")
     shown = {"driving": images, "pose": flow.out("8", "pose"), "reconstructed": flow.out("8", "face")}
     flow.add(
         "9", "Motion4D_CompareVideos", "Side by side", (760, 80), height=384, captions="video, pose, face, location", **shown,
@@ -94,14 +94,14 @@ def cues_to_scail2(infos: Mapping[str, Any]) -> Workflow:
     flow = Workflow(infos)
     images, _ = _filmed(flow, frames=_FRAMES)
     reference(flow, (380, 80))
-    mask = flow.out("7", "MASK")
+    mask = flow.out("23", "mask")
     flow.add(
-        "8", "Motion4D_AlignToReference", "To the place of the reference", flow.below("7"), room=90, reference_mask=mask, masks=flow.out("4", "mask"),
+        "8", "Motion4D_AlignToReference", "To the place of the reference", flow.below("23"), room=90, reference_mask=mask, masks=flow.out("4", "mask"),
         images=images, reference=flow.out("6", "IMAGE"),
     )  # fmt: skip
     flow.add("9", "Motion4D_ColourPeople", "Who is who in the video", flow.below("8"), masks=flow.out("8", "masks"), ground="black")
     flow.add("10", "Motion4D_ColourPeople", "Who is who in the reference", flow.below("9"), masks=mask, ground="white")
-    flow.frame("Reference and cues", "6", "7", "8", "9", "10")
+    flow.frame("Reference and cues", "6", "7", "23", "8", "9", "10")
     _models(flow, "scail2_14b", "SCAIL-2")
     cues = {
         "pose_video": flow.out("8", "images"), "pose_video_mask": flow.out("9", "images"), "reference_image": flow.out("6", "IMAGE"),
@@ -143,9 +143,12 @@ def _picture(flow: Workflow, at: tuple[int, int]) -> None:
 
 
 def reference(flow: Workflow, at: tuple[int, int]) -> None:
-    """Nodes 6 and 7: a picture, and the mask of its person."""
+    """Nodes 6, 7 and 23: a picture, and the mask of its person."""
     _picture(flow, at)
-    flow.add("7", "InvertMask", "Its person", flow.below("6"), mask=flow.out("6", "MASK"))
+    flow.add("7", "InvertMask", "What is not clear", flow.below("6"), mask=flow.out("6", "MASK"))
+    flow.add(
+        "23", "Motion4D_MakePersonMasks", "Its person", flow.below("7"), room=90, images=flow.out("6", "IMAGE"), mask=flow.out("7", "MASK")
+    )
 
 
 def _models(flow: Workflow, spec: str, title: str) -> None:

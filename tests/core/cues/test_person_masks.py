@@ -85,6 +85,14 @@ def test_nobody_at_all_is_refused_and_frames_without_anybody_are_told():
     assert report.endswith("note: so")
 
 
+def test_masks_that_tell_nothing_are_refused_and_those_of_frames_of_pictures_are_told():
+    with pytest.raises(ValueError, match="cover all of every frame"):
+        PersonMasks(masks=torch.ones(1, 3, *SIZE))
+    disc = grow_masks(box(rows=(20, 24), columns=(20, 24))[None], 0.5) > 0.5
+    told = [PersonMasks(masks=masks).report() for masks in (box()[None], disc.float(), torch.stack([box(), disc[0].float()]))]
+    assert [report.count("full rectangle") for report in told] == [1, 0, 1] and "the mask of person 0 is a full" in told[2]
+
+
 def test_people_are_chosen_by_area_by_number_or_together():
     small, large = box(rows=(2, 6)), box(rows=(20, 40), columns=(30, 60))
     people = PersonMasks(masks=torch.stack([small, large]))
