@@ -133,7 +133,7 @@ class Outcome:
 
 def cameras_around(motion: Motion) -> CameraRig:
     """Four cameras, 90 degrees apart, that see the whole motion."""
-    low, high = (motion.joints.flatten(0, 1).aminmax(dim=0)) if motion.joints.numel() else (None, None)
+    low, high = motion.joints.flatten(0, 1).aminmax(dim=0)
     side = float((high - low).max())
     target = ((high + low) / 2).tolist()
     return orbit_rig(AZIMUTHS, radius=_DISTANCE * side, focal_px=_FOCAL * SIZE[1], image_size=SIZE, target=target)

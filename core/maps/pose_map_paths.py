@@ -11,6 +11,7 @@ _FORESHORTENED = 0.9  # quantile of the bones' lengths in the picture that count
 _SLACK = 1.6  # how much longer a bone may look: nearer to the camera, or longer than at rest
 _CALM, _MOST = 6.0, 4.0  # radii that a joint may move from frame to frame at a cost of 1, and the most that a move costs
 _JUMP, _FLOOR = 6.0, 4.0  # a joint is off where it leaves its neighbours in time by 6 median deviations and 4 pixels
+_ANY = 1e9  # pixels for one unit
 _DOUBT = 0.2  # what is left of the confidence then
 
 
@@ -39,14 +40,14 @@ def within_reach(places: np.ndarray, score: np.ndarray, skeleton: Skeleton, radi
 
 
 def _scale(best: np.ndarray, sure: np.ndarray, parents: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """(V, T) pixels of a picture for one unit of the rest pose; infinite where no two bones are seen."""
+    """(V, T) pixels of a picture for one unit of the rest pose; more than any where no two bones are seen."""
     bones = np.flatnonzero((parents >= 0) & (length > 1e-6))
     seen = sure[:, :, bones] & sure[:, :, parents[bones]]
     ratio = np.linalg.norm(best[:, :, bones] - best[:, :, parents[bones]], axis=-1) / length[bones]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # frames without bones have no quantile
         scale = np.nanquantile(np.where(seen & (length[bones] >= np.median(length[bones])), ratio, np.nan), _FORESHORTENED, axis=-1)
-        return np.where(np.isfinite(scale), scale, np.inf)
+        return np.where(np.isfinite(scale), scale, _ANY)
 
 
 def smoothest(places: np.ndarray, score: np.ndarray, radius: float) -> np.ndarray:

@@ -57,7 +57,7 @@ def test_a_fox_walks_through_pose_maps_and_back(comfyui, reference, tmp_path):
         ),
         (
             "Motion4D_SaveAnimatedRig",
-            {"animation": ["6", 0], "filename_prefix": "poses/fox", "format": "glb", "key_degrees": 0.0, "key_metres": 0.0},
+            {"animation": ["6", 0], "filename_prefix": "poses/fox", "format": "glb", "key_degrees": 0.0, "key_metres": 1.0},
         ),
         ("SaveImage", {"images": ["3", 0], "filename_prefix": "poses/maps"}),
         ("SaveImage", {"images": ["4", 1], "filename_prefix": "poses/read"}),
