@@ -5,6 +5,8 @@ from pathlib import Path
 
 from ..host import confined, files_below, numbered, saved_entry
 
+_EXAMPLE_INPUTS = Path(__file__).resolve().parents[2] / "example_workflows" / "inputs"  # so that examples run as they are opened
+
 
 class _ComfyProgress:
     def __init__(self, total: int):
@@ -25,16 +27,20 @@ class ComfyHost:
     def input_files(self, suffixes):
         import folder_paths
 
-        return sorted(files_below(Path(folder_paths.get_input_directory()), suffixes))
+        roots = (Path(folder_paths.get_input_directory()), _EXAMPLE_INPUTS)
+        return sorted({name for root in roots for name in files_below(root, suffixes)})
 
     def input_file(self, name):
         import folder_paths
 
-        root = Path(folder_paths.get_input_directory())
-        path = confined(root, name.removesuffix(" [input]"))  # ComfyUI's pages may mark the folder of a file
-        if not path.is_file():
-            raise FileNotFoundError(f"{name} is not in the input folder {root}: upload it there")
-        return path
+        plain, root = (
+            name.removesuffix(" [input]"),
+            Path(folder_paths.get_input_directory()),
+        )  # ComfyUI's pages may mark the folder of a file
+        for folder in (root, _EXAMPLE_INPUTS):
+            if (path := confined(folder, plain)).is_file():
+                return path
+        raise FileNotFoundError(f"{plain} is not in the input folder {root}: upload it there")
 
     def output_file(self, prefix, suffix):
         import folder_paths

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from motion4d.headless import EXAMPLES
+from motion4d.headless import EXAMPLE_INPUTS, EXAMPLES
 from motion4d.headless.host import HeadlessHost
 from motion4d.headless.tiny_models import write_tiny_models
 from motion4d.nodes import host as door
@@ -101,7 +101,7 @@ def comfyui(comfy_folder, comfy_python, tmp_path_factory) -> ComfyUI:
 @pytest.fixture
 def same_folders(comfyui, tmp_path, monkeypatch) -> HeadlessHost:
     """A headless host that reads the same inputs and models as the server."""
-    ours = HeadlessHost(inputs=[comfyui.base / "input"], output=tmp_path / "output", models=[comfyui.base / "models"], quiet=True)
+    ours = HeadlessHost(inputs=[comfyui.base / "input", EXAMPLE_INPUTS], output=tmp_path / "output", models=[comfyui.base / "models"], quiet=True)
     ours.output.mkdir()
     monkeypatch.setattr(door, "_announced", ours)
     return ours
