@@ -222,9 +222,8 @@ def _print_round_trips(seconds: float, fox: Path | None) -> None:
             _line(f"{fox.name}, {info.name}, {len(rig.skeleton.names)} joints", 0.0015, round_trip(motion))
     large = round_trip(scaled(person, 1000.0))
     _line("humanoid, world times 1000", 0.0015, large)
-    print(
-        f"  its joints differ from those above by at most {float((large.joints / 1000 - first.joints).abs().max()) / height_of(SMPL24):.1e} of the height"
-    )
+    apart = (large.joints / 1000 - first.joints).norm(dim=-1) / height_of(SMPL24)
+    print(f"  its joints differ from those above by {float(apart.mean()):.4%} of the height in the mean, {float(apart.max()):.3%} at most")
     quick = round_trip(lively(SMPL24, seconds=seconds, fps=2 * FPS), cameras=cameras_around(person))
     _line("humanoid, twice the frames", 0.0015, quick)
     apart = (quick.joints[::2] - first.joints).norm(dim=-1) / height_of(SMPL24)
