@@ -101,7 +101,9 @@ def comfyui(comfy_folder, comfy_python, tmp_path_factory) -> ComfyUI:
 @pytest.fixture
 def same_folders(comfyui, tmp_path, monkeypatch) -> HeadlessHost:
     """A headless host that reads the same inputs and models as the server."""
-    ours = HeadlessHost(inputs=[comfyui.base / "input", EXAMPLE_INPUTS], output=tmp_path / "output", models=[comfyui.base / "models"], quiet=True)
+    ours = HeadlessHost(
+        inputs=[comfyui.base / "input", EXAMPLE_INPUTS], output=tmp_path / "output", models=[comfyui.base / "models"], quiet=True
+    )
     ours.output.mkdir()
     monkeypatch.setattr(door, "_announced", ours)
     return ours

@@ -143,7 +143,9 @@ def test_cameras_are_held_against_what_is_asked_of_them(conditioned, cameras):
     windows = WINDOWS | {"closed": "closed"}
     assert run(ApplyWindows, model=conditioned[0], cameras=from_file, **windows)[0].planner(VIEWS, 5).views.closed
     half = orbit_rig([0.0, 30.0, 60.0, 90.0], radius=4.0, image_size=(64, 64))
-    with pytest.raises(ValueError, match=r"closed: the cameras do not go round: the last of 4 stands 5\.66 m .* set closed to auto or open"):
+    with pytest.raises(
+        ValueError, match=r"closed: the cameras do not go round: the last of 4 stands 5\.66 m .* set closed to auto or open"
+    ):
         run(ApplyWindows, model=conditioned[0], cameras=half, **windows)
     other = run(ApplyWindows, model=conditioned[0], cameras=cameras.take_views([0, 1, 2]), **WINDOWS)[0]
     with pytest.raises(ValueError, match="the latent has 4 views, the cameras of the windows are 3"):
