@@ -9,10 +9,7 @@ from .filmed import ACTION, CALIBRATION, FPS, POSES, SECONDS
 from .inputs import CHARACTER
 
 _VIEWS = 4
-_BUNDLED = (
-    "The files named here are made by code and lie in `example_workflows/inputs` of the pack: runs from the command line find them, for ComfyUI copy them into its "
-    "`input` folder."
-)
+_BUNDLED = "The files named here are made by code and come with the pack, in `example_workflows/inputs`: choose your own instead."
 
 
 def animate_my_rig(infos: Mapping[str, Any]) -> Workflow:
