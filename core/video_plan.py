@@ -36,10 +36,14 @@ class VideoPlan:
     height: int
     width: int
 
+    @property
+    def encoded_frames(self) -> int:
+        """T of `encoded`."""
+        return video_frames(min(self.motion.frames, TRAINED_LATENTS))
+
     def encoded(self, picture: Tensor) -> Tensor:
         """What the VAE encodes as the reference: frames (T, H, W, 3) that show the picture all the time (7B), or once and then grey (17B)."""
-        frames = video_frames(min(self.motion.frames, TRAINED_LATENTS))
-        shown = picture.expand(frames, *picture.shape)
+        shown = picture.expand(self.encoded_frames, *picture.shape)
         return shown if self.kind == "mvdit_7b" else torch.cat([shown[:1], torch.full_like(shown[1:], GREY)])
 
     def conditions(self, latents: Tensor) -> tuple[VideoCondition, VideoCondition]:

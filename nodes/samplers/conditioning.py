@@ -1,5 +1,7 @@
 """What a video is made under: motion tokens, a picture, and text."""
 
+import weakref
+
 import torch
 from comfy_api.latest import io, ui
 
@@ -12,6 +14,25 @@ from .. import host, sockets
 from .sampling import SEED_MAX
 
 POSTERIORS = ("mean", "sample")
+
+
+class LastReference:
+    """The latents of the picture that was encoded last: for several views of one person it is the same again and again."""
+
+    def __init__(self):
+        self._vae, self._asked, self._picture, self._latents = None, None, None, None
+
+    def latents(self, vae, plan: VideoPlan, picture: torch.Tensor, seed: int | None) -> torch.Tensor:
+        """(C, F, h, w) of what the plan encodes of a picture (H, W, 3); seed: of a sample of the posterior, None for its mean."""
+        asked = (plan.kind, plan.encoded_frames, seed)
+        same = self._vae is not None and self._vae() is vae and self._asked == asked and torch.equal(self._picture, picture)
+        if not same:
+            self._latents = host.current().encode_video(vae, plan.encoded(picture), seed=seed)
+            self._vae, self._asked, self._picture = weakref.ref(vae), asked, picture.clone()
+        return self._latents
+
+
+_LAST = LastReference()  # of this run of the program
 
 
 class ConditionVideoOnMotion(io.ComfyNode):
@@ -106,7 +127,7 @@ class ConditionVideoOnMotion(io.ComfyNode):
         else:
             check_text_and_image(positive, clip_vision, clip_vision_output)
             image = clip_vision_output if clip_vision_output is not None else here.encode_image(clip_vision, picture)
-        latents = here.encode_video(vae, plan.encoded(picture), seed=seed if posterior == "sample" else None)
+        latents = _LAST.latents(vae, plan, picture, seed if posterior == "sample" else None)
         with_motion, without = plan.conditions(latents)
         return io.NodeOutput(
             here.condition(positive, with_motion, image=image),

@@ -220,6 +220,21 @@ def test_7b_reads_a_video_of_the_picture_and_a_negative_without_motion(here, loa
     assert latent["samples"].shape == (1, 16, 13, 4, 4) and not latent["samples"].any()
 
 
+def test_views_of_one_picture_share_what_is_encoded_and_nothing_else_does(here, loaded, tokens, picture):
+    def reference(**changed):
+        inputs = {"model": loaded["7b"], "tokens": tokens["wave"], "reference": picture, "vae": loaded["7b vae"]}
+        made = run(ConditionVideoOnMotion, **inputs | CONDITION | changed)
+        return here.condition_of(made[0]).reference, made[3]
+
+    first, same, other = reference(), reference(tokens=tokens["walk"]), reference(reference=picture.flip(2))
+    assert same[0].data_ptr() == first[0].data_ptr()
+    assert torch.equal(other[0], here.encode_video(loaded["7b vae"], other[1].expand(49, -1, -1, -1)))
+    assert not torch.equal(other[0], first[0]) and torch.equal(reference()[0], first[0])
+    samples = [reference(posterior="sample", seed=seed)[0] for seed in (1, 2, 1)]
+    assert torch.equal(samples[0], samples[2]) and not torch.equal(samples[0], samples[1])
+    assert reference(width=64, height=64)[0].shape[-2:] == (8, 8)
+
+
 def test_17b_reads_the_picture_once_and_moves_in_both_conditions(here, loaded, conditioned):
     made = conditioned("17b")
     positive, negative = (here.condition_of(made[name]) for name in ("positive", "negative"))
