@@ -38,12 +38,12 @@ _MOST_CAMERAS = 256
 _LARGEST = {".toml": 1 << 20, ".npz": 16 << 20}
 _SKEWED = 1e-2
 _PARTNERS = (("intri", "extri"), ("extri", "intri"), ("intrinsics", "extrinsics"), ("extrinsics", "intrinsics"))
-_ROLES = {
-    "intrinsics": r"camera_?matrix|intrinsics?|intrinsic_?matrix|mtx|k|m",
-    "distortion": r"distortion|distortions|distortion_?coeff(?:icient)?s|dist_?coeff(?:icient)?s|dist|d",
-    "rotation": r"rotation|rotation_?matrix|rot|rvecs?|rmat|r",
-    "translation": r"translation|translation_?vector|tvecs?|t",
-    "extrinsics": r"extrinsics?|extrinsic_?matrix|world_?to_?camera|rt|pose",
+_ROLES = {  # the longest first: what lies behind a name and its underscore is taken for the camera's
+    "intrinsics": r"camera_?matrix|intrinsic_?matrix|intrinsics?|mtx|k|m",
+    "distortion": r"distortion_?coeff(?:icient)?s?|distortions?|dist_?coeff(?:icient)?s?|dist|d",
+    "rotation": r"rotation_?(?:matrix|vector)|rotation|rot|rvecs?|rmat|r",
+    "translation": r"translation_?vector|translation|tvecs?|t",
+    "extrinsics": r"extrinsic_?matrix|extrinsics?|world_?to_?camera|rt|pose",
     "width": r"image_?width|width|w",
     "height": r"image_?height|height|h",
     "image_size": r"image_?size",
@@ -101,14 +101,14 @@ def _read(path: Path, suffix: str) -> tuple[list[_Camera], tuple[str, ...]]:
         return _toml(tomllib.loads(data.decode("utf-8"))), (_OPENCV,)
     if suffix == ".npz":
         entries, names = _unstacked(NpzFile(data))
-        return _keyed(entries, names), (_OPENCV,)
+        return _keyed(entries, names), (_OPENCV, *_left_out(entries))
     entries = read_storage(data, xml=suffix == ".xml")
     for own, other in _PARTNERS:
         beside = path.with_name(path.name.replace(own, other))
         if path.stem.startswith(own) and beside.is_file():
             entries = {**read_storage(read_bytes(beside, limit=4 << 20), xml=suffix == ".xml"), **entries}
             break
-    return _keyed(entries, {}), (_OPENCV,)
+    return _keyed(entries, {}), (_OPENCV, *_left_out(entries))
 
 
 def _calibrated(found: Sequence[_Camera], notes: list[str], image_size: ImageSize | None, metres: float, up: str) -> CalibratedCameras:
@@ -260,6 +260,13 @@ def _grouped(entries: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarra
     return groups
 
 
+def _left_out(entries: Mapping[str, np.ndarray]) -> list[str]:
+    """Notes on lenses that belong to no camera: a lens that is left out silently bends the result."""
+    groups = _grouped(entries)
+    alone = [ending[:40] for ending, group in groups.items() if ending and "distortion" in group and "intrinsics" not in group]
+    return [f"the distortion of '{ending}' is not used: no camera matrix has the same ending" for ending in alone[:8]]
+
+
 def _keyed(entries: Mapping[str, np.ndarray], names: Mapping[str, str]) -> list[_Camera]:
     groups = _grouped(entries)
     shared = groups.get("", {})
@@ -289,7 +296,7 @@ def _keyed_camera(name: str, group: Mapping[str, np.ndarray], shared: Mapping[st
     return _camera(
         name,
         intrinsics=group["intrinsics"],
-        distortion=group.get("distortion", np.zeros(0)),
+        distortion=group.get("distortion", shared.get("distortion", np.zeros(0))),
         fisheye=fisheye is not None and bool(fisheye.any()),
         size=size,
         rotation=group["rotation"],

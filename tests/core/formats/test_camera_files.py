@@ -89,6 +89,48 @@ def test_what_opencv_writes(tmp_path, suffix):
     assert np.allclose(cameras.distortion[:, :5], LENS) and cameras.names == ("0", "1", "2")
 
 
+def opencv_matrix(name, array):
+    array = np.atleast_2d(np.asarray(array, float))
+    numbers = ", ".join(map(repr, array.reshape(-1).tolist()))
+    return f"{name}: !!opencv-matrix\n   rows: {array.shape[0]}\n   cols: {array.shape[1]}\n   dt: d\n   data: [ {numbers} ]\n"
+
+
+@pytest.mark.parametrize("ending", ["", "_left", "3"])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("camera_matrix", "distortion_coefficients", "rotation_matrix", "translation_vector"),
+        ("intrinsic_matrix", "distortion_coeffs", "rotation", "translation"),
+        ("CameraMatrix", "distCoeffs", "rvec", "tvec"),
+        ("K", "D", "R", "T"),
+    ],
+)
+def test_every_usual_name_is_read_with_and_without_an_ending(tmp_path, keys, ending):
+    text = "%YAML:1.0\n---\nimage_width: 1280\nimage_height: 720\n"
+    turn = matrix_to_rotvec(R[1]) if keys[2] == "rvec" else R[1]
+    for key, array in zip(keys, (K_OPENCV[1], LENS, turn, T[1][:, None]), strict=True):
+        text += opencv_matrix(key + ending, array)
+    path = tmp_path / "camera.yml"
+    path.write_text(text)
+    cameras = load_cameras(path)
+    assert np.allclose(cameras.distortion[0, :5], LENS) and cameras.names == (ending.strip("_") or "camera",)
+    assert torch.allclose(cameras.rig.world_to_camera, RIG.world_to_camera[1:2], atol=1e-5)
+
+
+def test_a_lens_is_shared_or_told_of_but_never_dropped_silently(tmp_path):
+    text = "".join(
+        opencv_matrix(f"{key}_{view}", array)
+        for view in range(2)
+        for key, array in (("K", K_OPENCV[view]), ("R", R[view]), ("T", T[view][:, None]))
+    )
+    path = tmp_path / "cameras.yml"
+    path.write_text(text + opencv_matrix("dist", LENS))
+    assert np.allclose(load_cameras(path).distortion[:, :5], LENS)
+    path.write_text(text + opencv_matrix("dist_left", LENS))
+    cameras = load_cameras(path)
+    assert not cameras.distortion.any() and any("distortion of 'left' is not used" in note for note in cameras.notes)
+
+
 def test_intrinsics_and_extrinsics_in_two_files(tmp_path):
     cv2 = pytest.importorskip("cv2")
     for name, keys in (("intri.yml", {"K": K_OPENCV}), ("extri.yml", {"R": matrix_to_rotvec(R).numpy(), "T": T})):
