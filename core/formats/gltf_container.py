@@ -23,7 +23,7 @@ _HEADER = struct.Struct("<III")
 _CHUNK = struct.Struct("<II")
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
 _PACKED_BUFFERS = ("EXT_meshopt_compression", "KHR_meshopt_compression")
-_IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+_IMAGE_HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"), (b"RIFF", "image/webp"))
 
 
 # --- typed access to JSON that somebody else wrote
@@ -97,8 +97,8 @@ def requires(document: Mapping, extension: str) -> bool:
 def read_container(path: Path) -> tuple[dict[str, Any], bytes]:
     """Read a .glb, or a .gltf whose buffers are base64 data or files beside it.
 
-    A GLB with one buffer comes back as it was read. Otherwise buffers and external PNG or JPEG images become one binary chunk and the document
-    is changed to match, so that the pair can always be written as a GLB.
+    A GLB that needs no other file comes back as it was read. Otherwise buffers and the PNG, JPEG and WebP images beside it become one binary chunk and
+    the document is changed to match, so that the pair can always be written as a GLB.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -116,12 +116,13 @@ def read_container(path: Path) -> tuple[dict[str, Any], bytes]:
         fallbacks = (buffer.get("extensions") for buffer in buffers)
         if requires(document, extension) or any(isinstance(found, Mapping) and extension in found for found in fallbacks):
             raise ValueError(f"its buffers are compressed ({extension}): export it without compression, as with gltfpack without -c")
-    if len(buffers) == 1 and "uri" not in buffers[0] and binary is not None:
+    images = _images_beside(document, path.parent)
+    if len(buffers) == 1 and "uri" not in buffers[0] and binary is not None and not images:
         _check_buffer_size(0, buffers[0], binary)
         return document, binary
     if not buffers:
         return document, b""
-    return _merge_buffers(document, binary, path.parent)
+    return _merge_buffers(document, binary, images, path.parent)
 
 
 def _split_glb(data: bytes) -> tuple[dict[str, Any], bytes | None]:
@@ -222,7 +223,25 @@ def _bytes_beside(uri: str, folder: Path) -> bytes | None:
         return read_bytes(path)
 
 
-def _merge_buffers(document: dict[str, Any], binary: bytes | None, folder: Path) -> tuple[dict[str, Any], bytes]:
+def _images_beside(document: Mapping, folder: Path) -> dict[int, tuple[bytes, str]]:
+    """Bytes and MIME type of the images that are files in or below `folder`, by their number."""
+    found: dict[int, tuple[bytes, str]] = {}
+    total = 0
+    for number, image in enumerate(items(document, "images")):
+        uri = image.get("uri")
+        outside = isinstance(uri, str) and not uri.startswith("data:") and "bufferView" not in image
+        data = _bytes_beside(uri, folder) if outside else None
+        kind = next((kind for head, kind in _IMAGE_HEADS if data is not None and data.startswith(head)), None)
+        if kind is not None:
+            found[number] = data, kind
+            total += len(data)
+            _check_total(total)
+    return found
+
+
+def _merge_buffers(
+    document: dict[str, Any], binary: bytes | None, images: Mapping[int, tuple[bytes, str]], folder: Path
+) -> tuple[dict[str, Any], bytes]:
     """One buffer out of many; views move by the offset of their buffer, image files become views of their own."""
     merged, offsets, sizes = bytearray(), [], []
     for number, buffer in enumerate(items(document, "buffers")):
@@ -237,26 +256,26 @@ def _merge_buffers(document: dict[str, Any], binary: bytes | None, folder: Path)
         if start + integer(f"bufferView {number}", view, "byteLength", low=1) > sizes[buffer]:
             raise ValueError(f"bufferView {number} reaches beyond the {sizes[buffer]} bytes of buffer {buffer}")
         views.append({**view, "buffer": 0, "byteOffset": offsets[buffer] + start})
-    images = []
-    for image in items(document, "images"):
-        uri = image.get("uri")
-        kind = _IMAGE_TYPES.get(Path(uri).suffix.lower()) if isinstance(uri, str) and not uri.startswith("data:") else None
-        data = None if kind is None else _bytes_beside(uri, folder)
-        if data is not None:
-            views.append({"buffer": 0, "byteOffset": _append(merged, data), "byteLength": len(data)})
-            image = {**{key: value for key, value in image.items() if key != "uri"}, "bufferView": len(views) - 1, "mimeType": kind}
-        images.append(image)
+    pictures = items(document, "images")
+    for number, (data, kind) in images.items():
+        views.append({"buffer": 0, "byteOffset": _append(merged, data), "byteLength": len(data)})
+        kept = {key: value for key, value in pictures[number].items() if key != "uri"}
+        pictures[number] = {**kept, "bufferView": len(views) - 1, "mimeType": kind}
     document = {**document, "buffers": [{"byteLength": len(merged)}]}
-    for key, value in (("bufferViews", views), ("images", images)):
+    for key, value in (("bufferViews", views), ("images", pictures)):
         if value:
             document[key] = value
     return document, bytes(merged)
 
 
+def _check_total(size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise ValueError(f"its buffers and images have more than {MAX_FILE_BYTES:,} bytes")
+
+
 def _append(binary: bytearray, data: bytes) -> int:
     """Add data at the next multiple of 4 and return where it starts."""
-    if len(binary) + len(data) > MAX_FILE_BYTES:
-        raise ValueError(f"its buffers and images have more than {MAX_FILE_BYTES:,} bytes")
+    _check_total(len(binary) + len(data))
     binary.extend(bytes(-len(binary) % 4))
     binary.extend(data)
     return len(binary) - len(data)

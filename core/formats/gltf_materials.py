@@ -84,7 +84,7 @@ class Materials:
         else:
             data = data_bytes(f"image {number}", image.get("uri"))
         if data is None:
-            return f"image {number} is no file beside this one: its base colour stands alone"
+            return f"image {number} is no PNG, JPEG or WebP file beside this one: its base colour stands alone"
         size = picture_size(data)
         if size is None:
             return f"image {number} is no PNG, JPEG or WebP: its base colour stands alone"

@@ -53,7 +53,7 @@ class CalibratedCameras:
         for view, (name, center) in enumerate(zip(self.names, self.rig.centers.tolist(), strict=True)):
             height, width = self.image_sizes[view]
             bends = "fisheye" if self.fisheye[view] else "distortion" if self.distortion[view].any() else "no distortion"
-            place = ", ".join(f"{coordinate:.3g}" for coordinate in center)
+            place = ", ".join(f"{coordinate + 0.0:.3g}" for coordinate in center)
             lines.append(f"{view}: {name}, {width}x{height}, at ({place}) m, {bends}")
         return "\n".join([*lines, *self.notes])
 

@@ -55,7 +55,8 @@ def render_meshes(
         advance: called with 1 after each image; what it raises ends the work.
 
     Raises:
-        ValueError: no triangles, moving cameras of another length, an animation of another skeleton, an unknown filter, or samples other than 1 and 2.
+        ValueError: no triangles, no frames, moving cameras of another length, an animation of another skeleton, an unknown filter, or samples other than 1
+            and 2.
     """
     if filtering not in FILTERS:
         raise ValueError(f"filtering is '{filtering}', expected one of {', '.join(FILTERS)}")
@@ -64,6 +65,8 @@ def render_meshes(
     if not sum(len(mesh.faces) for mesh in meshes):
         raise ValueError("the rig has no meshes with triangles: there is nothing to draw but its joints; use Draw Pose Maps")
     shown = _shown_frames(cameras, animation, frames)
+    if not shown:
+        raise ValueError("no frame is to be drawn: give at least one, or none to draw all of them")
     device = torch.device("cpu" if device is None or torch.device(device).type == "mps" else device)
     scene, painter = _Scene(meshes, filtering, device), _Painter(cameras, len(shown), background)
     finer = _Painter(cameras.resized(tuple(2 * side for side in cameras.image_size)), 1, background, views=1) if samples == 2 else None

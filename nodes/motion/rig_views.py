@@ -140,9 +140,12 @@ class RenderRigViews(io.ComfyNode):
 
     @classmethod
     def execute(cls, rig, cameras, frame, soft_edges, textures, background, animation=None):
-        meshes = load_meshes(rig)
-        frames = None if frame < 0 else [frame]
-        bar = host.current().progress(cameras.views * (1 if frames or animation is None else len(animation.rotations)))
+        meshes, frames, count = load_meshes(rig), None, cameras.frames or 1
+        if animation is not None:
+            count = len(animation.rotations)
+            if frame >= 0:  # cameras that follow the animation stand where they are in this frame
+                frames, cameras, count = [frame], cameras.at(frame) if cameras.frames == count else cameras, 1
+        bar = host.current().progress(cameras.views * count)
         views = render_meshes(
             rig, meshes, cameras, animation=animation, frames=frames, samples=2 if soft_edges else 1, filtering=textures,
             background=read_colour(background), device=host.current().device(), advance=bar.advance,

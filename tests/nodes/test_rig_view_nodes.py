@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -37,6 +38,31 @@ def test_animations_are_drawn_whole_or_by_one_frame(fox):
     one = RenderRigViews.execute(rig, cameras, animation=animation, **(DRAWN | {"frame": 2})).args[0]
     frames = len(animation.rotations)
     assert len(whole) == 2 * frames and torch.equal(one, whole[[2, frames + 2]])
+
+
+def test_moving_cameras_stand_where_they_are_in_the_frame_that_is_drawn(fox, host, monkeypatch):
+    rig, animation, _ = fox
+    still, _ = PlaceRigCameras.execute(rig, azimuths="30 120", animation=animation, **PLACED).args
+    frames, bars = len(animation.rotations), []
+
+    class Bar:
+        def __init__(self, total):
+            self.total, self.done = total, 0
+            bars.append(self)
+
+        def advance(self, steps=1):
+            self.done += steps
+
+    monkeypatch.setattr(host, "progress", Bar)
+    path = still.world_to_camera[:, None].repeat(1, frames, 1, 1)
+    path[..., 2, 3] += torch.linspace(0, still.centers.norm(dim=-1).mean(), frames)  # they back away
+    moving = replace(still, intrinsics=still.intrinsics[:, None].repeat(1, frames, 1, 1), world_to_camera=path)
+    whole = RenderRigViews.execute(rig, moving, animation=animation, **DRAWN).args[0]
+    one = RenderRigViews.execute(rig, moving, animation=animation, **(DRAWN | {"frame": 2})).args[0]
+    assert torch.equal(one, whole[[2, frames + 2]]) and not torch.equal(one, whole[[0, frames]])
+    rest = RenderRigViews.execute(rig, moving, **(DRAWN | {"frame": 2})).args[0]  # the rest pose has no frames to choose from
+    assert len(rest) == 2 * frames
+    assert [(bar.done, bar.total) for bar in bars] == [(2 * frames, 2 * frames), (2, 2), (2 * frames, 2 * frames)]
 
 
 def test_radii_of_the_skin_feed_bone_maps(fox):

@@ -13,10 +13,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from motion4d.core.formats.glb_writer import animated_glb
 from motion4d.core.formats.gltf import load_rig
 from motion4d.core.formats.gltf_materials import picture_size
 from motion4d.core.formats.gltf_meshes import load_meshes, skin_shares, triangles
-from motion4d.core.formats.rig_animation import list_animations, load_animation
+from motion4d.core.formats.rig_animation import list_animations, load_animation, rest_animation
 from motion4d.core.formats.rig_report import rig_report
 
 CODES = {"f4": 5126, "u1": 5121, "u2": 5123, "u4": 5125, "i1": 5120, "i2": 5122}
@@ -207,6 +208,40 @@ def test_colours_coordinates_pictures_and_morphs(tmp_path):
     # scale, a quarter turn from u to -v, offset
     assert torch.allclose(second.uv, torch.from_numpy(np.stack([3 * uv[:, 1] + 0.5, -2 * uv[:, 0]], 1)), atol=1e-3)
     assert third.texture is None and "KTX2" in third.notes[0]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_picture_beside_the_file_comes_along_whatever_its_name(tmp_path, suffix, packed):
+    maker, picture = character(), np.random.default_rng(0).integers(0, 255, (4, 6, 3), dtype=np.uint8)
+    data = cv2.imencode(suffix, picture)[1].tobytes()
+    (tmp_path / "fur").write_bytes(data)
+    texture = {"extensions": {"EXT_texture_webp": {"source": 0}}} if suffix == ".webp" else {"source": 0}
+    maker.document |= {
+        "images": [{"uri": "fur"}, {"uri": "gone.png"}],
+        "textures": [texture, {"source": 1}],
+        "materials": [{"pbrMetallicRoughness": {"baseColorTexture": {"index": number}}} for number in (0, 1)],
+    }
+    for mesh, number in ((0, 0), (1, 1)):
+        maker.document["meshes"][mesh]["primitives"][0]["material"] = number
+        attributes = maker.document["meshes"][mesh]["primitives"][0]["attributes"]
+        maker.document["meshes"][mesh]["primitives"][0]["attributes"] = {**attributes, "TEXCOORD_0": maker.numbers(np.zeros((6, 2)))}
+    if packed:
+        rig = maker.load(tmp_path)
+    else:
+        maker.pack()
+        document = {**maker.document, "buffers": [{"byteLength": len(maker.binary), "uri": "rig.bin"}]}
+        (tmp_path / "rig.bin").write_bytes(maker.binary)
+        (tmp_path / "rig.gltf").write_text(json.dumps(document))
+        rig = load_rig(tmp_path / "rig.gltf")
+    body, hat, *_ = load_meshes(rig)
+    assert np.array_equal(body.texture[..., :3], cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1])
+    assert hat.texture is None and "no PNG, JPEG or WebP file beside this one" in hat.notes[0]
+    assert rig.binary.startswith(maker.binary) and rig.document["images"][1] == {"uri": "gone.png"}
+    written = tmp_path / "elsewhere" / "rig.glb"
+    written.parent.mkdir()
+    written.write_bytes(animated_glb(rest_animation(rig)))
+    assert torch.equal(load_meshes(load_rig(written))[0].texture, body.texture)
 
 
 def test_the_fox(reference):

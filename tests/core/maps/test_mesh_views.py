@@ -248,6 +248,7 @@ def test_what_cannot_be_drawn_is_refused(fox):
         ("filtering", lambda: render_meshes(rig, meshes, cameras, filtering="cubic")),
         ("samples is 3", lambda: render_meshes(rig, meshes, cameras, samples=3)),
         ("frame is 999", lambda: render_meshes(rig, meshes, cameras, animation=rig_animation(rig, 0), frames=[999])),
+        ("no frame", lambda: render_meshes(rig, meshes, cameras, animation=rig_animation(rig, 0), frames=[])),
         ("not this rig's", lambda: render_meshes(still_rig(), [quad()], cameras, animation=rig_animation(rig, 0))),
     ):
         with pytest.raises(ValueError, match=expected):
