@@ -2,9 +2,17 @@
 
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
+
+from ..geometry.lens import FISHEYE_COUNT
+from .clips import usable_size
+from .file_cameras import MOST_CAMERAS, FileCamera, file_camera
+from .quaternions import quat_xyzw_to_matrix
+from .untrusted import read_bytes
 
 # Model: number in binary files, name, how many focal lengths, places of the distortion coefficients in OpenCV's order, fisheye.
 _MODELS = {
@@ -38,6 +46,40 @@ class ColmapImage(NamedTuple):
     quat_wxyz: np.ndarray
     translation: np.ndarray
     camera: int
+
+
+def model_cameras(path: Path) -> list[FileCamera]:
+    """A camera for each registered image of the model that cameras.txt or images.txt, or either .bin file, belongs to.
+
+    Raises:
+        FileNotFoundError: one of the two files is missing. ValueError: other names, damaged files, or too many images.
+    """
+    suffix, binary = path.suffix, path.suffix.lower() == ".bin"
+    if path.stem.lower() not in ("cameras", "images"):
+        raise ValueError(f"expected cameras{suffix} or images{suffix} of COLMAP")
+    cameras = read_cameras(read_bytes(path.with_name(f"cameras{suffix}")), binary=binary)
+    images = read_images(read_bytes(path.with_name(f"images{suffix}")), binary=binary)
+    if len(images) > MOST_CAMERAS:
+        raise ValueError(f"it has {len(images)} images, each of which counts as a camera, at most {MOST_CAMERAS}: keep those of the rig")
+    return [_placed(image, cameras, suffix) for image in images]
+
+
+def _placed(image: ColmapImage, cameras: dict[int, ColmapCamera], suffix: str) -> FileCamera:
+    if image.camera not in cameras:
+        raise ValueError(f"image {image.name} was taken by camera {image.camera}, which is not in cameras{suffix}")
+    lens, quat = cameras[image.camera], torch.from_numpy(np.roll(image.quat_wxyz, -1))
+    if not (torch.isfinite(quat).all() and quat.norm() > 1e-6):
+        raise ValueError(f"image {image.name} has no rotation: its quaternion is {image.quat_wxyz.tolist()}")
+    return file_camera(
+        image.name[:80],
+        intrinsics=lens.intrinsics,
+        distortion=lens.distortion[:FISHEYE_COUNT] if lens.fisheye else lens.distortion,
+        fisheye=lens.fisheye,
+        size=usable_size(*lens.size),
+        rotation=quat_xyzw_to_matrix(quat).numpy(),
+        translation=image.translation,
+        centers=0.0,
+    )
 
 
 def read_cameras(data: bytes, *, binary: bool) -> dict[int, ColmapCamera]:
