@@ -12,8 +12,14 @@ from torch import Tensor
 from .quaternions import continuous, matrix_to_quat_xyzw
 
 VERTICES, TRIANGLES = 34962, 34963  # bufferView targets
-_ANIMATION = "Motion4D"
+ANIMATION = "Motion4D"
 _COMPONENTS = {np.dtype("u1"): 5121, np.dtype("<u2"): 5123, np.dtype("<u4"): 5125, np.dtype("<f4"): 5126}
+
+
+def free_name(document: Mapping[str, Any], wanted: str = ANIMATION) -> str:
+    """`wanted`, with a number behind it where an animation of the document has that name."""
+    taken = {item.get("name") for item in document.get("animations", [])}
+    return next(name for name in (wanted, *(f"{wanted} {number}" for number in range(2, len(taken) + 3))) if name not in taken)
 
 
 class GlbBuilder:
@@ -54,6 +60,7 @@ class GlbBuilder:
         fps: float,
         *,
         kept: Mapping[tuple[int, str], np.ndarray] | None = None,
+        name: str = ANIMATION,
     ) -> None:
         """Add an animation: node -> (T, 3, 3) local rotations, node -> (T, 3) local translations.
 
@@ -72,9 +79,7 @@ class GlbBuilder:
             output = self.accessor(track.numpy()[frames].astype("<f4"), kind)
             channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
             samplers.append({"input": times[clock], "interpolation": "LINEAR", "output": output})
-        taken = [item.get("name") for item in self.document.get("animations", [])]
-        name = next(name for name in (_ANIMATION, *(f"{_ANIMATION} {number}" for number in range(2, len(taken) + 3))) if name not in taken)
-        self.append("animations", {"name": name, "samplers": samplers, "channels": channels})
+        self.append("animations", {"name": free_name(self.document, name), "samplers": samplers, "channels": channels})
 
     def pack(self) -> bytes:
         """Container with both chunks, or with the document alone where there are no bytes."""

@@ -11,7 +11,7 @@ from ..geometry.kinematics import placed_tracks, rest_pose, root_tracks
 from ..geometry.rotations import nearest_rotation
 from ..types import Animation, Rig, Skeleton
 from .atomic import replacing
-from .glb_builder import TRIANGLES, VERTICES, GlbBuilder
+from .glb_builder import ANIMATION, TRIANGLES, VERTICES, GlbBuilder
 from .gltf import local_matrix, node_parents, world_matrices
 from .key_reduction import KeyTolerance, ReducedKeys, reduce_keys
 from .quaternions import matrix_to_quat_xyzw
@@ -27,12 +27,13 @@ def save_animated_glb(animation: Animation, path: str | Path, *, tolerance: KeyT
         temporary.write_bytes(data)
 
 
-def animated_glb(animation: Animation, *, tolerance: KeyTolerance | None = None) -> bytes:
+def animated_glb(animation: Animation, *, tolerance: KeyTolerance | None = None, name: str = ANIMATION) -> bytes:
     """An animation as the bytes of a GLB, the same bytes for the same animation.
 
     On a Skeleton: a stick figure skinned to its joints, Y up, in metres. On a Rig: the character as it was read, its binary chunk unchanged and
     followed by one more animation; nodes between the joints keep their rest pose, and joints that had a matrix get translation, rotation and
-    scale. Keys are linear: a rotation for every joint, a translation for the roots and the placed joints.
+    scale. Keys are linear: a rotation for every joint, a translation for the roots and the placed joints. name: of the animation of a Rig, with a number
+    behind it where the file has one of that name.
 
     Raises:
         ValueError: the rig has a joint below an unevenly scaled node, which turns would shear, or the file would exceed 4 GiB.
@@ -40,7 +41,7 @@ def animated_glb(animation: Animation, *, tolerance: KeyTolerance | None = None)
     animation = animation.cpu()
     keys = None if tolerance is None else reduce_keys(animation, tolerance)
     if isinstance(animation.rig, Rig):
-        return _animate_rig(animation, animation.rig, keys)
+        return _animate_rig(animation, animation.rig, keys, name)
     return figure_builder(animation, animation.rig, keys).pack()
 
 
@@ -101,7 +102,7 @@ def _add_figure(builder: GlbBuilder, skeleton: Skeleton) -> None:
 # --- the user's character
 
 
-def _animate_rig(animation: Animation, rig: Rig, keys: ReducedKeys | None) -> bytes:
+def _animate_rig(animation: Animation, rig: Rig, keys: ReducedKeys | None, name: str) -> bytes:
     document, parents = rig.document, node_parents(rig.document)
     above = {joint: parents[node] for joint, node in enumerate(rig.joint_nodes)}
     worlds = world_matrices(document, above.values(), parents)
@@ -130,7 +131,7 @@ def _animate_rig(animation: Animation, rig: Rig, keys: ReducedKeys | None) -> by
         own = track @ (torch.linalg.inv(carrier[:3, :3]) @ world[parent]).mT  # in the space of the parent joint's node, with its scale
         inverse = torch.linalg.inv(torch.linalg.inv(carrier) @ torch.from_numpy(worlds[above[joint]]))
         translations[rig.joint_nodes[joint]] = own @ inverse[:3, :3].mT + inverse[:3, 3]
-    builder.animate(rotations, translations, animation.fps, kept=_kept(keys, rig.joint_nodes))
+    builder.animate(rotations, translations, animation.fps, kept=_kept(keys, rig.joint_nodes), name=name)
     return builder.pack()
 
 

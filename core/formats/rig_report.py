@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from ..types import Animation, Rig
+from .glb_builder import free_name
 from .gltf import node_parents, world_matrices
 from .gltf_meshes import load_meshes, skin_shares
 from .rig_animation import list_animations
@@ -38,8 +39,19 @@ def animation_report(animation: Animation) -> str:
     if animation.residual is not None:
         known = animation.residual[torch.isfinite(animation.residual)]
         if len(known):
-            lines.append(f"distance from the joints asked for: mean {known.mean():.4g}, largest {known.max():.4g}")
+            unit = "in the unit of the rig" if isinstance(animation.rig, Rig) else "in metres"
+            lines.append(f"distance from the joints asked for: mean {known.mean():.4g}, largest {known.max():.4g}, {unit}")
     return "\n".join([*lines, *animation.notes])
+
+
+def added_report(animation: Animation) -> tuple[str, ...]:
+    """Where to find an animation in the GLB of a character that brings others along; nothing where it is the only one."""
+    known = animation.rig.document.get("animations", []) if isinstance(animation.rig, Rig) else []
+    if not known:
+        return ()
+    return (
+        f"animation '{free_name(animation.rig.document)}' is the last of {len(known) + 1}; Preview 3D starts with the first: choose it there",
+    )
 
 
 def uneven_joints(rig: Rig) -> tuple[int, ...]:

@@ -54,7 +54,7 @@ def character_glb() -> bytes:
         path.write_bytes(_rest_glb())
         rig = load_rig(path)
     wave = demo_motion("wave", seconds=_SECONDS, fps=_FPS)
-    return animated_glb(solve_rotations(motion_on(wave, rig.skeleton, fit_size=False), rig))
+    return animated_glb(solve_rotations(motion_on(wave, rig.skeleton, fit_size=False), rig), name="Wave")
 
 
 def _rest_glb() -> bytes:

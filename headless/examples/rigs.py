@@ -81,8 +81,9 @@ def cameras_to_animation(infos: Mapping[str, Any]) -> Workflow:
     flow.frame("Character", "9", "10", "11", "12")
 
     flow.add("13", "Motion4D_MakeDemoMotion", "Who was filmed", (1140, 80), action=ACTION, seconds=SECONDS, fps=FPS)
+    flow.frame("The truth", "13")
     truth = flow.out("13", "motion")
-    compared(flow, "14", flow.below("13"), title="Joints in space: how far off?", motion=flow.out("7", "motion"), reference=truth)
+    compared(flow, "14", flow.below("13", 120), title="Joints in space: how far off?", motion=flow.out("7", "motion"), reference=truth)
     compared(flow, "16", flow.below("15", 120), title="Character: how far off?", motion=flow.out("12", "animation"), reference=truth)
     saved(flow, "18", (1520, 80), flow.out("12", "animation"), "cameras")
     filmed(flow, "20", flow.below("19", 120), rig, flow.out("12", "animation"), FPS, "cameras")

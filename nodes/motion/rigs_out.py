@@ -7,7 +7,7 @@ from comfy_api.latest import Types, io, ui
 from ...core.formats.glb_writer import animated_glb
 from ...core.formats.key_reduction import KeyTolerance
 from ...core.formats.rig_animation import ANIMATION_SUFFIXES, on_skeleton, save_animation
-from ...core.formats.rig_report import animation_report
+from ...core.formats.rig_report import added_report, animation_report
 from .. import host, sockets
 
 
@@ -71,7 +71,8 @@ class SaveAnimatedRig(io.ComfyNode):
         model = path.read_bytes() if format == "glb" else animated_glb(on_skeleton(animation))
         entry = here.saved(path)
         name = "/".join(part for part in (entry["subfolder"], entry["filename"]) if part)
-        report = f"{name}: {path.stat().st_size / 1024:.0f} KiB\n{animation_report(animation)}"
+        places = added_report(animation) if format == "glb" else ()
+        report = "\n".join([f"{name}: {path.stat().st_size / 1024:.0f} KiB", *places, animation_report(animation)])
         return io.NodeOutput(
             name, Types.File3D(BytesIO(model), file_format="glb"), report, ui={"files": [entry], **ui.PreviewText(report).as_dict()}
         )

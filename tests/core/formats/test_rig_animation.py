@@ -11,10 +11,10 @@ from motion4d.core.formats import list_animations, load_animation, load_motion, 
 from motion4d.core.formats.glb_writer import animated_glb
 from motion4d.core.formats.key_reduction import KeyTolerance
 from motion4d.core.formats.rig_animation import on_skeleton, rest_animation, rig_animation
-from motion4d.core.formats.rig_report import animation_report, rig_report, uneven_joints
+from motion4d.core.formats.rig_report import added_report, animation_report, rig_report, uneven_joints
 from motion4d.core.geometry.kinematics import forward
 from motion4d.core.geometry.rotations import rotvec_to_matrix
-from motion4d.core.types import Animation
+from motion4d.core.types import Animation, Skeleton
 from scipy.spatial.transform import Rotation, Slerp
 
 TURN = [0.18257418583505536, 0.3651483716701107, 0.5477225575051661, 0.7302967433402214]
@@ -337,3 +337,19 @@ def test_the_bones_of_a_vrm_have_human_names(tmp_path, extension):
     assert "2 joints have the names of human bones" in rig.notes[0]
     assert ("faces -Z" in " ".join(rig.notes)) == ("VRM" in extension)
     assert rig.document["nodes"][1]["name"] == "J_Bip_L_UpperArm"
+
+
+def test_the_report_names_the_animation_that_the_file_gets(tmp_path, generator):
+    rest = torch.tensor([[0.0, 1.0, 0.0], [0.0, 2.0, 0.0]])
+    figure = Skeleton(names=("root", "tip"), parents=(-1, 0), mirror=(0, 1), rest=rest)
+    still = Animation(rotations=torch.eye(3).repeat(2, 2, 1, 1), translation=rest[:1].repeat(2, 1), fps=10.0, rig=figure)
+    assert added_report(still) == ()
+    path = tmp_path / "figure.glb"
+    save_animation(still, path)
+    for count in (2, 3):
+        rig = load_rig(path)
+        animation = Animation(rotations=still.rotations, translation=still.translation, fps=10.0, rig=rig)
+        (line,) = added_report(animation)
+        save_animation(animation, path)
+        names = [clip["name"] for clip in load_rig(path).document["animations"]]
+        assert len(names) == count and f"'{names[-1]}' is the last of {count}" in line
