@@ -1,5 +1,6 @@
 """What every hostile file and every written GLB is measured by."""
 
+import copy
 import os
 import subprocess
 import time
@@ -7,6 +8,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from hypothesis import strategies as st
 from motion4d.core.formats import load_motion
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -55,3 +57,48 @@ def validate():
         )
 
     return run
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-3, 200)
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from([10**12, 10**40, 5126, "VEC3"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["count", "bufferView", "indices", "values", "name", "index", "POSITION", "node", "source", "extensions", "uri"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@pytest.fixture
+def change():
+    """change(data, document): a copy in which one to three entries, anywhere, are something else."""
+
+    def spots(item, trail=()):
+        pairs = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
+        for key, value in pairs:
+            yield (*trail, key)
+            yield from spots(value, (*trail, key))
+
+    def changed(data, document):
+        document = copy.deepcopy(document)
+        for _ in range(data.draw(st.integers(1, 3))):
+            trail = data.draw(st.sampled_from(list(spots(document))))
+            item = document
+            for key in trail[:-1]:
+                item = item[key]
+            item[trail[-1]] = data.draw(JSON)
+        return document
+
+    return changed

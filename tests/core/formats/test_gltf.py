@@ -1,7 +1,6 @@
 """load_rig against files made here, byte by byte, and the accessors against struct."""
 
 import base64
-import copy
 import json
 import struct
 import time
@@ -418,42 +417,12 @@ def test_truncated_and_changed_bytes(tmp_path, data):
     survives(tmp_path, bytes(file))
 
 
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(-3, 200)
-    | st.floats()
-    | st.text(max_size=5)
-    | st.sampled_from([10**12, 10**40, 5126]),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["count", "bufferView", "indices", "values", "name"]), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-
-
-def spots(item, trail=()):
-    """Every place in a JSON document."""
-    pairs = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
-    for key, value in pairs:
-        yield (*trail, key)
-        yield from spots(value, (*trail, key))
-
-
 @MANY
 @given(st.data())
-def test_changed_json(tmp_path, data):
+def test_changed_json(tmp_path, change, data):
     document, binary = small()
     document["accessors"][0]["sparse"] = {"count": 1, "indices": {"bufferView": 0, "componentType": 5121}, "values": {"bufferView": 0}}
-    for _ in range(data.draw(st.integers(1, 3))):
-        trail = data.draw(st.sampled_from(list(spots(document))))
-        item = document
-        for key in trail[:-1]:
-            item = item[key]
-        item[trail[-1]] = data.draw(JSON)
-    survives(tmp_path, pack(copy.deepcopy(document), binary))
+    survives(tmp_path, pack(change(data, document), binary))
 
 
 @settings(max_examples=40, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
