@@ -21,7 +21,7 @@ _ANCHOR = 10.0  # a filled joint is held where it was filled in to a tenth of th
 _TRACE = 0.02
 _BEHIND = 1e4  # what a keypoint costs whose point is behind the camera, as a gross outlier
 _SHORTEST = 1e-4  # of the body; a shorter bone has no direction
-_STEPS = 30
+_STEPS = 60
 _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-4, 1e-6, 1e8
 _ENOUGH = 1e-4  # relative decrease of the cost that ends it
 
@@ -31,7 +31,8 @@ class Problem:
     """What to fit, rows of joints in the order of `tree`, frames last.
 
     projections: (V, 1 or T, 3, 4). pixels: (V, J, 2, T). trust: (V, J, T) confidence over the square of the noise in pixels, 0 where missing.
-    noise_px. lengths: (J) of known bones, or None. boned: (J) joints with a bone to the parent that keeps its length. tied: (J) with a bone of length 0.
+    noise_px. boned: (J) joints with a bone to the parent that keeps its length. free: (J) those among them whose length is to be found. tied: (J) with a bone of
+    length 0.
     acceleration: (J, 1) weights of second differences. anchors: (J, 3, T). anchored: (J, T) bool. redescending: (J, T) where outliers are let go.
     """
 
@@ -40,8 +41,8 @@ class Problem:
     pixels: Tensor
     trust: Tensor
     noise_px: float
-    lengths: Tensor | None
     boned: Tensor
+    free: Tensor
     tied: Tensor
     acceleration: Tensor
     anchors: Tensor
@@ -149,8 +150,7 @@ def linearise(problem: Problem, state: State) -> System:
     force = -LENGTH_WEIGHT * strain[:, None] * pulls - ties[:, None, None] * bones
     right += force
     tree.add_all_to_parents(right, force, factor=-1)
-    free = problem.boned[:, None] & (problem.lengths is None)
-    lengthening = torch.where(free, LENGTH_WEIGHT * length / wanted**2, 0.0)
+    lengthening = torch.where(problem.free[:, None], LENGTH_WEIGHT * length / wanted**2, 0.0)
     lengths = (lengthening * LENGTH_WEIGHT * strain).sum(-1)
 
     jolt = second_difference(points)
@@ -164,25 +164,21 @@ def minimise(problem: Problem, state: State, *, steps: int = _STEPS, enough: flo
     """The state of least cost near `state`.
 
     Each frame has its damping, raised where its share of the cost rose: one frame that jumps to and fro holds up no other. A step that does not lower the whole
-    cost is taken again. It ends when a step gains, or promises, less than `enough` of the cost.
+    cost is taken back. It ends when a step gains, or promises, less than `enough` of the cost, and after `steps` at the latest, those that were taken back included.
     """
     costs = frame_costs(problem, state)
-    damping = torch.full_like(costs, _DAMPING)
+    damping, system = torch.full_like(costs, _DAMPING), None
     for _ in range(steps):
-        system, current = linearise(problem, state), float(costs.sum())
-        while True:
-            step = conjugate_gradients(system, damping, tolerance)
-            trial = State(state.points + step.points, state.lengths + step.lengths.clamp(min=-0.5 * state.lengths))
-            found = frame_costs(problem, trial)
-            gain, promised = current - float(found.sum()), float(inner(system.right, step))
-            rose = ~(found <= costs + 0.01 * costs.mean())
-            damping = torch.where(rose, damping * 30, damping * (0.2 if gain >= 0 else 3)).clamp(min=_LEAST_DAMPING)
-            if gain >= 0:
-                break
-            if promised <= enough * current or float(damping.min()) > _MOST_DAMPING:
-                return state
-        state, costs = trial, found
-        if min(gain, promised) <= enough * current:
+        system, current = system or linearise(problem, state), float(costs.sum())
+        step = conjugate_gradients(system, damping, tolerance)
+        trial = State(state.points + step.points, state.lengths + step.lengths.clamp(min=-0.5 * state.lengths))
+        found = frame_costs(problem, trial)
+        gain, promised = current - float(found.sum()), float(inner(system.right, step))
+        rose = ~(found <= costs + 0.01 * costs.mean())
+        damping = torch.where(rose, damping * 30, damping * (0.2 if gain >= 0 else 3)).clamp(min=_LEAST_DAMPING)
+        if gain >= 0:
+            state, costs, system = trial, found, None
+        if promised <= enough * current or 0 <= gain <= enough * current or float(damping.min()) > _MOST_DAMPING:
             break
     return state
 

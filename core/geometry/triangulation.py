@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..types import CameraRig, Frame, Keypoints, Motion, Skeleton
+from .bone_lengths import expected_lengths, measured_lengths, rest_lengths
 from .bundle import (
     ACCELERATION,
     Problem,
@@ -74,16 +75,6 @@ class Triangulation:
         if lengths:
             lines.append(f"bone lengths in metres: {', '.join(lengths)}")
         return "\n".join(lines)
-
-
-def rest_lengths(skeleton: Skeleton) -> Tensor:
-    """(J) lengths of the bones in the rest pose, 0 of roots; ValueError for a skeleton without one."""
-    if skeleton.rest is None:
-        raise ValueError(f"this skeleton of {len(skeleton.names)} joints has no rest pose to take lengths from: estimate them")
-    lengths = torch.zeros(len(skeleton.names))
-    for child, parent in skeleton.bones:
-        lengths[child] = (skeleton.rest[child] - skeleton.rest[parent]).norm()
-    return lengths
 
 
 def triangulate(
@@ -201,14 +192,13 @@ def _solve(
     tree = TreeOrder.of(skeleton.parents, start.device)
     points = start[:, tree.order].permute(1, 2, 0).contiguous()
     pixels, trust = views_to_rows(views, tree, rough.noise_px)
-    has_bone = torch.tensor([parent >= 0 for parent in skeleton.parents], device=start.device)[tree.order]
-    given = None
+    has_bone = torch.tensor([parent >= 0 for parent in skeleton.parents], device=start.device)
     if isinstance(bone_lengths, Tensor):
-        given = torch.where(has_bone, bone_lengths.to(start)[tree.order] / size, 0.0)
-        lengths = given
+        lengths, free = torch.where(has_bone, bone_lengths.to(start) / size, 0.0), torch.zeros_like(has_bone)
     else:
-        lengths = _start_lengths(start, known, skeleton)[tree.order]
-    boned, tied = rigid_bones(lengths, has_bone & (given is not None or bone_lengths != NONE))
+        lengths, free = expected_lengths(start, known, skeleton)
+    boned, tied = rigid_bones(lengths, has_bone & (isinstance(bone_lengths, Tensor) or bone_lengths != NONE))
+    lengths, boned, tied, free = (part[tree.order] for part in (lengths, boned, tied, boned & free))
     filled = ~known[:, tree.order].mT
     problem = Problem(
         tree=tree,
@@ -216,8 +206,8 @@ def _solve(
         pixels=pixels,
         trust=trust,
         noise_px=rough.noise_px,
-        lengths=given,
         boned=boned,
+        free=free,
         tied=tied,
         acceleration=ACCELERATION * rate * (~filled).any(1, keepdim=True),  # nothing tells the speed of a joint that is never shown
         anchors=points,
@@ -227,20 +217,10 @@ def _solve(
     return let_go_of_outliers(problem, minimise(problem, State(points, lengths), enough=_ROUGHLY))
 
 
-def _start_lengths(points: Tensor, known: Tensor, skeleton: Skeleton) -> Tensor:
-    """(J) the median length of every bone over the frames that show both of its ends, over all frames where none does."""
-    lengths = torch.zeros(len(skeleton.names)).to(points)
-    for child, parent in skeleton.bones:
-        length = (points[:, child] - points[:, parent]).norm(dim=-1)
-        both = known[:, child] & known[:, parent]
-        lengths[child] = (length[both] if both.any() else length).median()
-    return lengths
-
-
 def _lengths_of(points: Tensor, found: Tensor, skeleton: Skeleton, bone_lengths: str | Tensor) -> Tensor:
     """(J) the lengths that were given or found; with free lengths the medians of the result."""
     if isinstance(bone_lengths, str) and bone_lengths == NONE:
-        return _start_lengths(points, torch.ones_like(points[..., 0], dtype=torch.bool), skeleton)
+        return measured_lengths(points, torch.ones_like(points[..., 0], dtype=torch.bool), skeleton)[0]
     below = torch.zeros_like(found, dtype=torch.bool)
     below[[child for child, _ in skeleton.bones]] = True
     return torch.where(below, found, 0.0)

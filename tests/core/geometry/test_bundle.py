@@ -41,8 +41,8 @@ def scene(request, generator):
     if request.param == "tied":
         points[-1] = points[above[-1]]
     problem = Problem(
-        tree=tree, projections=projections, pixels=pixels.double(), trust=trust, noise_px=2.0, lengths=None if request.param == "estimate" else lengths,
-        boned=below & ~tied, tied=tied, acceleration=torch.full((JOINTS, 1), 30.0).double(), anchors=points, anchored=anchored,
+        tree=tree, projections=projections, pixels=pixels.double(), trust=trust, noise_px=2.0, boned=below & ~tied,
+        free=below & ~tied & (request.param == "estimate"), tied=tied, acceleration=torch.full((JOINTS, 1), 30.0).double(), anchors=points, anchored=anchored,
         redescending=torch.zeros(JOINTS, FRAMES, dtype=torch.bool),
     )  # fmt: skip
     return problem, State(points + 0.01 * torch.randn(points.shape, generator=generator).double(), lengths)
@@ -88,8 +88,7 @@ def dense(problem, state):
     """Gauss-Newton's matrix and right-hand side by automatic differentiation; lengths that are given are no unknowns."""
     vector = flat(state)
     slope = torch.autograd.functional.jacobian(lambda x: residuals(problem, x, vector), vector, vectorize=True)
-    if problem.lengths is not None:
-        slope[:, UNKNOWNS:] = 0
+    slope[:, UNKNOWNS:] *= problem.free
     return slope.T @ slope, -slope.T @ residuals(problem, vector, vector)
 
 
@@ -100,8 +99,7 @@ def test_the_system_is_that_of_automatic_derivatives(scene, generator):
     assert torch.allclose(flat(system.right), right, rtol=1e-8, atol=1e-6)
     for _ in range(3):
         direction = torch.randn(len(right), generator=generator, dtype=torch.float64)
-        if problem.lengths is not None:
-            direction[UNKNOWNS:] = 0
+        direction[UNKNOWNS:] *= problem.free
         wanted = matrix @ direction
         assert torch.allclose(flat(system.multiply(unflat(direction))), wanted, rtol=1e-8, atol=1e-6 * float(wanted.abs().max()))
 
@@ -109,7 +107,7 @@ def test_the_system_is_that_of_automatic_derivatives(scene, generator):
 def test_the_right_hand_side_is_half_the_downward_slope_of_the_cost(scene):
     problem, state = scene
     right, vector = flat(linearise(problem, state).right), flat(state)
-    free = range(0, len(vector) if problem.lengths is None else UNKNOWNS, 7)
+    free = range(0, len(vector) if problem.free.any() else UNKNOWNS, 7)
     for index in free:
         step = torch.zeros_like(vector)
         step[index] = 1e-6
@@ -120,8 +118,6 @@ def test_the_right_hand_side_is_half_the_downward_slope_of_the_cost(scene):
 def test_conjugate_gradients_reach_the_exact_step(scene):
     problem, state = scene
     matrix, right = dense(problem, state)
-    if problem.lengths is not None:
-        matrix[UNKNOWNS:, UNKNOWNS:] = torch.eye(JOINTS)
     used = matrix.diagonal() > 0
     matrix[~used, ~used] = 1
     wanted = torch.linalg.solve(matrix, right)
@@ -131,9 +127,7 @@ def test_conjugate_gradients_reach_the_exact_step(scene):
 
 def test_without_time_and_lengths_one_iteration_is_exact(scene):
     problem, state = scene
-    if problem.lengths is None:
-        problem = replace(problem, lengths=state.lengths)
-    problem = replace(problem, acceleration=torch.zeros_like(problem.acceleration))
+    problem = replace(problem, free=torch.zeros_like(problem.free), acceleration=torch.zeros_like(problem.acceleration))
     one, many = (conjugate_gradients(linearise(problem, state), UNDAMPED, 1e-14, steps) for steps in (1, 500))
     assert torch.allclose(one.points, many.points, atol=1e-8 * float(many.points.abs().max()))
 
@@ -143,7 +137,7 @@ def test_the_optimum_is_scipy_s(scene):
     problem, state = scene
     # SciPy's robust losses are per number, ours per keypoint: iterate its exact solution with the robust weights of the last one.
     vector = flat(state)
-    free = UNKNOWNS + (JOINTS if problem.lengths is None else 0)
+    free = UNKNOWNS + (JOINTS if problem.free.any() else 0)
     for _ in range(25):
         frozen = vector.clone()
 

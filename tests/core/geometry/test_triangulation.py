@@ -170,6 +170,21 @@ def test_one_joint_and_many_roots(truth):
     assert error(result, truth[:, [0, 5, 4]]).max() < 3e-3
 
 
+def test_joints_that_are_hardly_seen_and_wrongly_read_do_not_stretch_their_bones(truth):
+    keypoints = keypoints_of(truth, noise=0.2)
+    pixels, confidence = keypoints.pixels.clone(), keypoints.confidence.clone()
+    hands, generator = [22, 23], torch.Generator().manual_seed(1)
+    pixels[:, 5:, hands] += 60 * torch.randn(4, len(truth) - 5, 2, 2, generator=generator).double()
+    confidence[:, 5:, hands] *= torch.rand(4, len(truth) - 5, 2, generator=generator) < 0.6
+    keypoints = replace(keypoints, pixels=pixels, confidence=confidence)
+    wanted = bone_lengths(truth)
+    for skeleton in (SMPL24, replace(SMPL24, rest=None)):
+        result = triangulate(keypoints, RIG, skeleton)
+        ratio = result.bone_lengths.double()[1:] / wanted[1:]
+        assert (ratio[[joint - 1 for joint in hands]].log().abs() < 0.25).all() and (ratio[:20] - 1).abs().max() < 0.03
+        assert error(result, truth)[:, hands].max() < 0.25 and error(result, truth)[:, :20].mean() < 1e-3
+
+
 def test_coincident_joints_and_bones_of_no_length(truth):
     doubled = truth.clone()
     doubled[:, 22] = doubled[:, 20]
