@@ -3,7 +3,7 @@
 The host calls `MotionAdapter.add` with the video tokens of a block, after its cross-attention and before its feed-forward.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -12,42 +12,22 @@ from torch.nn import functional
 
 from ..conditions import MotionCondition
 from .attention import Attention, KeysValues
-from .motion_attention import Kept, MotionReading, Observe, add_motion, read_rows
+from .motion_attention import Kept, MotionReading, Observe, ReadsMotion, add_motion
 from .rope import RotaryTable, motion_rope
 from .state_dicts import filled
 from .wan_blocks import EPSILON, MotionAttention, wan_rope
 from .wan_config import MVDiTWanConfig
 
 
-class WanMotion(nn.Module):
-    """How motion is read for Wan's blocks, by the whole model and by the adapter; both have it at `blocks.{number}.motion_attn`."""
+class WanMotion(ReadsMotion):
+    """How motion is read for Wan's blocks, by the whole model and by the adapter; both have it at `blocks.{number}.motion_attn`.
+
+    Without tokens there is no motion attention at all.
+    """
 
     def __init__(self, config: MVDiTWanConfig):
-        super().__init__()
+        super().__init__(config.motion_dim)
         self.config = config
-
-    def read_motion(
-        self,
-        rows: Sequence[MotionCondition],
-        *,
-        like: Tensor,
-        window: Sequence[int] | Tensor | None = None,
-        kept: Kept | None = None,
-        weights: Hashable = None,
-    ) -> MotionReading:
-        """What the blocks attend to in the motions of a batch, at every step.
-
-        Args:
-            rows: one for each row of the latents, or one for all. Without tokens a row has no motion attention at all.
-            like, window, kept, weights: as of `motion_attention.read_rows`. The rotary table stays in float32, as in training.
-
-        Raises:
-            ValueError: as of `read_rows`, or there are tokens and no motion attention.
-        """
-        width = self.config.motion_dim
-        if any(row.tokens is not None for row in rows):
-            self.check_attention()
-        return read_rows(self, rows, partial(self._read, like=like), width=width, like=like, window=window, kept=kept, weights=weights)
 
     def check_attention(self) -> None:
         """ValueError unless there is motion attention."""
@@ -55,9 +35,11 @@ class WanMotion(nn.Module):
             raise ValueError("this Wan model has no motion attention: load it with the motion adapter, or use Apply Motion Attention")
 
     @torch.no_grad()
-    def _read(self, condition: MotionCondition, like: Tensor) -> Mapping[int, KeysValues] | None:
+    def read_clip(self, condition: MotionCondition, *, like: Tensor) -> Mapping[int, KeysValues] | None:
+        """As `ReadsMotion`, with the rotary table in float32, as in training; ValueError where there are tokens and no motion attention."""
         if condition.tokens is None:
             return None
+        self.check_attention()
         table = motion_rope(condition.positions, condition.frames, split=self.config.motion_split).to(like.device)
         motion = self.pad_motion(condition.tokens[None].to(like))
         attentions = {number: self.get_submodule(f"blocks.{number}.motion_attn") for number in self.config.motion_blocks}

@@ -3,7 +3,7 @@
     x = x + strength * attention(norm(x), vision table, keys and values of the motion)
 
 The 7B model has it in every block, without a norm; the 17B model in every fourth, after a layer norm. Keys and values of the motion depend
-on neither the noise nor the step: they are read once (`read_rows`) and kept (`Kept`).
+on neither the noise nor the step: they are read once (`ReadsMotion`) and kept (`Kept`).
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -145,53 +145,65 @@ class MotionReading:
             raise ValueError(f"the motion has {self.frames} latent frames, the video {frames}: trim or pad one of them, or fit the motion")
 
 
-def read_rows(
-    owner: nn.Module,
-    rows: Sequence[MotionCondition],
-    read: Callable[[MotionCondition], Mapping[int, KeysValues] | None],
-    *,
-    width: int,
-    like: Tensor,
-    window: Sequence[int] | Tensor | None = None,
-    kept: Kept | None = None,
-    weights: Hashable = None,
-) -> MotionReading:
-    """Read the motions of a batch, each different one once, through what is kept.
+class ReadsMotion(nn.Module):
+    """What has motion attention: both models, and the adapter.
 
-    Args:
-        owner: the model; what is kept is its own.
-        rows: one for each row of the batch, or one for all; the same object is the same motion.
-        read: one motion -> one row for each block, None where it is none. width: channels of the tokens it takes.
-        like: of the dtype and device to compute in. window: latent frames to read, None for all.
-        kept: None keeps nothing. weights: stands for the state of the weights; another one reads anew.
-
-    Raises:
-        ValueError: no rows, rows of different length or joints, tokens of another width, or a window outside the motion.
+    motion_width: channels of the tokens that it takes.
     """
-    if not len(rows):
-        raise ValueError("the batch of motions is empty, expected one for each row, or one for all")
-    sizes = {(row.frames, len(row.positions)) for row in rows}
-    if len(sizes) > 1:
-        listed = ", ".join(f"{frames} x {joints}" for frames, joints in sorted(sizes))
-        raise ValueError(f"motions of one batch have {listed} latent frames and joints, expected the same: use clips of one length")
-    for row in rows:
-        if row.tokens is not None and row.tokens.shape[1] != width:
-            given = row.tokens.shape[1]
-            raise ValueError(f"tokens have {given} channels, this model expects {width}: use the tokenizer it was trained with")
-    chosen = tuple(range(rows[0].frames) if window is None else (int(frame) for frame in window))
-    kept = Kept(0) if kept is None else kept
-    readings: dict[MotionCondition, Mapping[int, KeysValues] | None] = {}
-    for row in dict.fromkeys(rows):
-        # Without motion every window of one length is the same.
-        place = len(chosen) if row.tokens is None else chosen
-        key = ("motion", owner, row, place, weights, like.dtype, like.device)
-        readings[row] = kept.keep(key, lambda row=row: read(row.window(chosen)))
-    moving = [row for row, reading in readings.items() if reading is not None]
-    places = tuple(place for place, row in enumerate(rows) if readings[row] is not None)
-    return MotionReading(
-        distinct=tuple(readings[row] for row in moving),
-        order=tuple(moving.index(rows[place]) for place in places),
-        rows=None if len(places) == len(rows) else places,
-        batch=len(rows),
-        frames=len(chosen),
-    )
+
+    def __init__(self, motion_width: int):
+        super().__init__()
+        self.motion_width = motion_width
+
+    def read_clip(self, condition: MotionCondition, *, like: Tensor) -> Mapping[int, KeysValues] | None:
+        """One motion -> one row of keys and values for each block that has motion attention, by its number; None where there is no motion."""
+        raise NotImplementedError
+
+    def read_motion(
+        self,
+        rows: Sequence[MotionCondition],
+        *,
+        like: Tensor,
+        window: Sequence[int] | Tensor | None = None,
+        kept: Kept | None = None,
+        weights: Hashable = None,
+    ) -> MotionReading:
+        """What the blocks attend to in the motions of a batch, at every step; each different one is read once, through what is kept.
+
+        Args:
+            rows: one for each row of the batch, or one for all; the same object is the same motion.
+            like: of the dtype and device to compute in. window: latent frames to read, None for all.
+            kept: None keeps nothing. weights: stands for the state of the weights; another one reads anew.
+
+        Raises:
+            ValueError: no rows, rows of different length or joints, tokens of another width, a window outside the motion, or as of `read_clip`.
+        """
+        if not len(rows):
+            raise ValueError("the batch of motions is empty, expected one for each row, or one for all")
+        sizes = {(row.frames, len(row.positions)) for row in rows}
+        if len(sizes) > 1:
+            listed = ", ".join(f"{frames} x {joints}" for frames, joints in sorted(sizes))
+            raise ValueError(f"motions of one batch have {listed} latent frames and joints, expected the same: use clips of one length")
+        for row in rows:
+            if row.tokens is not None and row.tokens.shape[1] != self.motion_width:
+                given = row.tokens.shape[1]
+                raise ValueError(
+                    f"tokens have {given} channels, this model expects {self.motion_width}: use the tokenizer it was trained with"
+                )
+        chosen = tuple(range(rows[0].frames) if window is None else (int(frame) for frame in window))
+        kept = Kept(0) if kept is None else kept
+        readings: dict[MotionCondition, Mapping[int, KeysValues] | None] = {}
+        for row in dict.fromkeys(rows):
+            # Without motion every window of one length is the same.
+            place = len(chosen) if row.tokens is None else chosen
+            key = ("motion", self, row, place, weights, like.dtype, like.device)
+            readings[row] = kept.keep(key, lambda row=row: self.read_clip(row.window(chosen), like=like))
+        moving = [row for row, reading in readings.items() if reading is not None]
+        places = tuple(place for place, row in enumerate(rows) if readings[row] is not None)
+        return MotionReading(
+            distinct=tuple(readings[row] for row in moving),
+            order=tuple(moving.index(rows[place]) for place in places),
+            rows=None if len(places) == len(rows) else places,
+            batch=len(rows),
+            frames=len(chosen),
+        )

@@ -5,7 +5,7 @@ the unnormalised video tokens, keys and values from the motion tokens, added wit
 """
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 
@@ -16,7 +16,7 @@ from torch.nn import functional
 from ..conditions import MotionCondition
 from .attention import Attention, KeysValues, dot_product_attention
 from .cogvideox_blocks import NORM_EPS, AdaNormOut, CogVideoXBlock
-from .motion_attention import Kept, MotionReading, Observe, read_rows
+from .motion_attention import Kept, MotionReading, Observe, ReadsMotion
 from .residual_cache import ResidualCache
 from .rope import THETA, RotaryTable, motion_rope, vision_rope
 
@@ -85,7 +85,7 @@ def _waves(timestep: Tensor, width: int) -> Tensor:
     return torch.cat([angles.cos(), angles.sin()], 1)
 
 
-class MVDiTCogVideoX(nn.Module):
+class MVDiTCogVideoX(ReadsMotion):
     """Predicts the velocity of video latents from motion tokens and reference latents.
 
     `ops` is the namespace the layers come from (torch.nn, or a host's own layers for offloading), `attention` the product of queries, keys
@@ -93,7 +93,7 @@ class MVDiTCogVideoX(nn.Module):
     """
 
     def __init__(self, config: MVDiTCogVideoXConfig, *, ops=nn, attention: Attention | None = None):
-        super().__init__()
+        super().__init__(config.width)
         self.config = config
         self.unconditional_motion_token = nn.Parameter(torch.zeros(config.motion_slots, config.width))
         self.patch_embed = _PatchEmbed(config, ops)
@@ -106,29 +106,13 @@ class MVDiTCogVideoX(nn.Module):
         self.norm_out = AdaNormOut(config.width, config.time_dim, ops)
         self.proj_out = ops.Linear(config.width, config.out_channels * config.patch**2)
 
-    def read_motion(
-        self,
-        rows: Sequence[MotionCondition],
-        *,
-        like: Tensor,
-        window: Sequence[int] | Tensor | None = None,
-        kept: Kept | None = None,
-        weights: Hashable = None,
-    ) -> MotionReading:
-        """What the blocks attend to in the motions of a batch, for `forward` at every step.
-
-        Args:
-            rows: one for each row of the latents, or one for all. Without tokens it is the learned unconditional motion.
-            like, window, kept, weights: as of `motion_attention.read_rows`. The rotary table is rounded to the dtype of `like`, as in training.
+    @torch.no_grad()
+    def read_clip(self, condition: MotionCondition, *, like: Tensor) -> Mapping[int, KeysValues]:
+        """As `ReadsMotion`, with the rotary table rounded to the dtype of `like`, as in training. Without tokens it is the learned unconditional motion.
 
         Raises:
-            ValueError: as of `read_rows`, or the unconditional motion is of another length.
+            ValueError: the unconditional motion is of another length.
         """
-        read = partial(self._read, like=like)
-        return read_rows(self, rows, read, width=self.config.width, like=like, window=window, kept=kept, weights=weights)
-
-    @torch.no_grad()
-    def _read(self, condition: MotionCondition, like: Tensor) -> Mapping[int, KeysValues]:
         tokens, slots, joints = condition.tokens, self.config.motion_slots, len(condition.positions)
         if tokens is None:
             if condition.frames * joints != slots:

@@ -5,7 +5,7 @@ import torch
 from motion4d.core.conditions import MotionCondition
 from motion4d.core.networks.attention import KeysValues, dot_product_attention, mean_probabilities
 from motion4d.core.networks.cogvideox_blocks import HeadNormAttention
-from motion4d.core.networks.motion_attention import Kept, MotionReading, add_motion, read_rows
+from motion4d.core.networks.motion_attention import Kept, MotionReading, ReadsMotion, add_motion
 from motion4d.core.networks.mvdit_cogvideox import MVDiTCogVideoX, MVDiTCogVideoXConfig
 from motion4d.core.networks.mvdit_wan import MVDiTWan, MVDiTWanConfig
 from motion4d.core.networks.rope import RotaryTable, motion_rope, vision_rope
@@ -387,5 +387,7 @@ def test_a_reading_must_fit_the_video(kind, run):
 
 
 def test_a_reading_of_no_motion_at_all(kind):
-    reading = read_rows(MODELS[kind], [clip(kind, 3)] * 2, lambda row: None, width=WIDTH[kind], like=LIKE)
+    reader = ReadsMotion(WIDTH[kind])
+    reader.read_clip = lambda row, like: None
+    reading = reader.read_motion([clip(kind, 3)] * 2, like=LIKE)
     assert isinstance(reading, MotionReading) and reading.rows == () and reading.of(0) is None
