@@ -4,10 +4,10 @@ from comfy_api.latest import io, ui
 
 from ...core.formats.camera_files import SUFFIXES, UPS, load_cameras
 from .. import host, sockets
-from .inputs import NONE, file_input, modified, readable
+from .inputs import NONE, FileLoader, file_input
 
 
-class LoadCameraCalibration(io.ComfyNode):
+class LoadCameraCalibration(FileLoader):
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -47,14 +47,6 @@ class LoadCameraCalibration(io.ComfyNode):
             ],
             is_output_node=True,
         )
-
-    @classmethod
-    def validate_inputs(cls, file):
-        return readable(file)
-
-    @classmethod
-    def fingerprint_inputs(cls, file, **_):
-        return modified(file)
 
     @classmethod
     def execute(cls, file, metres, up, width, height):

@@ -4,12 +4,12 @@ from comfy_api.latest import io, ui
 
 from ...core.formats.gltf_cameras import load_cameras
 from .. import host, sockets
-from .inputs import NONE, file_input, modified, readable
+from .inputs import NONE, FileLoader, default_input, file_input
 
 CAMERA_SUFFIXES = (".glb", ".gltf")
 
 
-class LoadCameras(io.ComfyNode):
+class LoadCameras(FileLoader):
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -39,23 +39,13 @@ class LoadCameras(io.ComfyNode):
                     max=20000,
                     tooltip="Frames of moving cameras, as many as the motion has; 0 as long as the animation.",
                 ),
-                sockets.CameraRig.Input(
-                    "default", optional=True, tooltip="Handed on while no file is chosen, so that a workflow runs without one."
-                ),
+                default_input(sockets.CameraRig),
             ],
             outputs=[
                 sockets.CameraRig.Output(display_name="cameras"),
                 io.String.Output(display_name="contents", tooltip="The cameras in the file, and what was assumed."),
             ],
         )
-
-    @classmethod
-    def validate_inputs(cls, file):
-        return readable(file)
-
-    @classmethod
-    def fingerprint_inputs(cls, file, **_):
-        return modified(file)
 
     @classmethod
     def execute(cls, file, width, height, fps, frames, default=None):

@@ -4,10 +4,10 @@ from comfy_api.latest import io, ui
 
 from ...core.formats.keypoint_files import SUFFIXES, keypoints_report, load_pose_keypoints
 from .. import host, sockets
-from .inputs import NONE, file_input, modified, readable
+from .inputs import NONE, FileLoader, file_input
 
 
-class LoadPoseKeypoints(io.ComfyNode):
+class LoadPoseKeypoints(FileLoader):
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -26,14 +26,6 @@ class LoadPoseKeypoints(io.ComfyNode):
                 io.String.Output(display_name="contents", tooltip="Frames, size of the pictures, and people."),
             ],
         )
-
-    @classmethod
-    def validate_inputs(cls, file):
-        return readable(file)
-
-    @classmethod
-    def fingerprint_inputs(cls, file):
-        return modified(file)
 
     @classmethod
     def execute(cls, file):

@@ -4,7 +4,7 @@ from comfy_api.latest import io, ui
 
 from ...core.formats import load_filmed_motion
 from .. import host, sockets
-from .inputs import NONE, file_input, modified, readable
+from .inputs import NONE, default_input, file_input, modified, readable
 
 MOTION_SUFFIXES = (".npz", ".pkl", ".pickle", ".pt", ".pth", ".bvh")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
@@ -41,9 +41,7 @@ class LoadMotion(io.ComfyNode):
                     step=8,
                     tooltip="Frames of the video are made smaller where their longer side is above this.",
                 ),
-                sockets.Motion.Input(
-                    "default", optional=True, tooltip="Handed on while no file is chosen, so that a workflow runs without one."
-                ),
+                default_input(sockets.Motion),
             ],
             outputs=[
                 sockets.Motion.Output(display_name="motion"),

@@ -4,10 +4,10 @@ from comfy_api.latest import io
 
 from ...core.formats.pictures import PICTURE_SUFFIXES, read_picture
 from .. import host
-from .inputs import NONE, file_input, modified, readable
+from .inputs import NONE, FileLoader, file_input
 
 
-class LoadReference(io.ComfyNode):
+class LoadReference(FileLoader):
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -22,14 +22,6 @@ class LoadReference(io.ComfyNode):
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="One picture, without transparency: what is clear becomes white.")],
         )
-
-    @classmethod
-    def validate_inputs(cls, file):
-        return readable(file)
-
-    @classmethod
-    def fingerprint_inputs(cls, file, **_):
-        return modified(file)
 
     @classmethod
     def execute(cls, file, default=None):

@@ -7,12 +7,12 @@ from ...core.formats.rig_animation import rig_animation
 from ...core.formats.rig_report import animation_report, rig_report
 from ...core.geometry.kinematics import forward
 from .. import host, sockets
-from .inputs import NONE, file_input, modified, readable
+from .inputs import NONE, FileLoader, default_input, file_input
 
 RIG_SUFFIXES = (".glb", ".gltf", ".vrm")
 
 
-class LoadRig(io.ComfyNode):
+class LoadRig(FileLoader):
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -45,9 +45,7 @@ class LoadRig(io.ComfyNode):
                     step=0.01,
                     tooltip="Frames per second that the animation is sampled at; 0 takes the rate that its keys lie on.",
                 ),
-                sockets.Rig.Input(
-                    "default", optional=True, tooltip="Handed on while no file is chosen, so that a workflow runs without one."
-                ),
+                default_input(sockets.Rig),
             ],
             outputs=[
                 sockets.Rig.Output(display_name="rig"),
@@ -56,14 +54,6 @@ class LoadRig(io.ComfyNode):
                 io.String.Output(display_name="contents", tooltip="Joints, helper bones, meshes, animations, and what was assumed."),
             ],
         )
-
-    @classmethod
-    def validate_inputs(cls, file):
-        return readable(file)
-
-    @classmethod
-    def fingerprint_inputs(cls, file, **_):
-        return modified(file)
 
     @classmethod
     def execute(cls, file, skin, clip, fps, default=None):
