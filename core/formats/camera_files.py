@@ -31,6 +31,11 @@ from .untrusted import naming, read_bytes
 
 SUFFIXES = (".toml", ".yml", ".yaml", ".xml", ".npz", ".txt", ".bin")
 UPS = ("auto", "y", "-y", "z", "-z", "x", "-x")
+_USUAL = (  # pictures (H, W) of cameras, and of the same turned
+    (480, 640), (600, 800), (720, 1280), (768, 1024), (960, 1280), (1024, 1280), (1080, 1440), (1080, 1920), (1200, 1600), (1440, 2560), (1536, 2048), (2160, 3840),
+    (2160, 4096), (512, 512), (1024, 1024), (1080, 1080), (2048, 2048),
+)  # fmt: skip
+_BESIDE = 0.04  # how far twice the principal point may be from them
 _LARGEST = {".toml": 1 << 20, ".npz": 16 << 20}
 _PARTNERS = (("intri", "extri"), ("extri", "intri"), ("intrinsics", "extrinsics"), ("extrinsics", "intrinsics"))
 _OPENCV = "half a pixel added to the principal points: OpenCV counts from the middle of the first pixel"
@@ -87,9 +92,10 @@ def _calibrated(found: Sequence[FileCamera], notes: list[str], image_size: Image
     for camera in found:
         size = camera.size or image_size
         if size is None:
-            size = usable_size(*(max(1, round(2 * side)) for side in (camera.intrinsics[1, 2], camera.intrinsics[0, 2])))
+            size = _likely_size(*(2 * float(side) for side in (camera.intrinsics[1, 2], camera.intrinsics[0, 2])))
             notes.append(
-                f"{camera.name}: pictures of {size and size[1]}x{size and size[0]} assumed from the principal point: the file names no size"
+                f"{camera.name}: pictures of {size and size[1]}x{size and size[0]} assumed from the principal point: the file names no size; "
+                "if that is wrong, give width and height"
             )
         if size is None:
             raise ValueError(f"camera {camera.name}: the size of its pictures is unknown: give it")
@@ -120,6 +126,16 @@ def _calibrated(found: Sequence[FileCamera], notes: list[str], image_size: Image
         names=tuple(camera.name for camera in found),
         notes=tuple(notes),
     )
+
+
+def _likely_size(height: float, width: float) -> ImageSize | None:
+    """A usual (H, W) near twice the principal point, which lies beside the middle of a real picture; else that itself."""
+
+    def off(size: ImageSize) -> float:
+        return max(abs(side / usual - 1) for side, usual in zip((height, width), size, strict=True))
+
+    nearest = min((size for usual in _USUAL for size in (usual, usual[::-1])), key=off)
+    return nearest if off(nearest) < _BESIDE else usable_size(max(1, round(height)), max(1, round(width)))
 
 
 def _intrinsics(camera: FileCamera) -> Tensor:

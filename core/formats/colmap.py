@@ -132,10 +132,10 @@ def _text_cameras(data: bytes) -> Iterator[tuple]:
 def _text_images(data: bytes) -> Iterator[ColmapImage]:
     expects_points = False
     for line in _lines(data):
-        if expects_points:  # an image's second line lists the points it sees, and may be empty
+        if not line or (
+            expects_points and _lists_points(line)
+        ):  # an image's second line lists the points it sees; it may be empty, or left out by hand
             expects_points = False
-            continue
-        if not line:
             continue
         words = line.split(maxsplit=9)
         if len(words) != 10:
@@ -143,6 +143,14 @@ def _text_images(data: bytes) -> Iterator[ColmapImage]:
         numbers = np.array(list(map(float, words[1:8])))
         yield ColmapImage(words[9], numbers[:4], numbers[4:], int(words[8]))
         expects_points = True
+
+
+def _lists_points(line: str) -> bool:
+    """Whether a line is x, y and the number of a point, again and again, and no image, which has nine numbers and a name."""
+    if len(line) > 1024:  # no image has so long a name
+        return True
+    words = line.split()
+    return len(words) % 3 == 0 and words[-1].removeprefix("-").isdigit()
 
 
 # --- binary (little endian)

@@ -110,7 +110,7 @@ def read_container(path: Path) -> tuple[dict[str, Any], bytes]:
     elif path.suffix.lower() == ".gltf":
         document, binary = _parse(data), None
     else:
-        raise ValueError(f"it starts with {data[:4]!r}, not with b'glTF': it is no binary glTF file")
+        raise ValueError(f"it starts with {data[:4]!r}, not with b'glTF': it is no binary glTF file; choose a .glb, .gltf or .vrm")
     buffers = items(document, "buffers")
     for extension in _PACKED_BUFFERS:
         fallbacks = (buffer.get("extensions") for buffer in buffers)

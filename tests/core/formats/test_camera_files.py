@@ -131,6 +131,18 @@ def test_a_lens_is_shared_or_told_of_but_never_dropped_silently(tmp_path):
     assert not cameras.distortion.any() and any("distortion of 'left' is not used" in note for note in cameras.notes)
 
 
+@pytest.mark.parametrize(
+    ("middle", "size"),
+    [((975.0, 525.0), (1080, 1920)), ((541.0, 950.0), (1920, 1080)), ((200.0, 350.0), (700, 400))],
+)
+def test_pictures_of_a_usual_size_are_assumed_where_none_is_told(tmp_path, middle, size):
+    matrix = np.array([[1000.0, 0, middle[0] - 0.5], [0, 1000, middle[1] - 0.5], [0, 0, 1]])
+    path = tmp_path / "camera.yml"
+    path.write_text(opencv_matrix("K", matrix) + opencv_matrix("R", np.eye(3)) + opencv_matrix("T", np.zeros((3, 1))))
+    cameras = load_cameras(path)
+    assert cameras.rig.image_size == size and any("give width and height" in note for note in cameras.notes)
+
+
 def test_intrinsics_and_extrinsics_in_two_files(tmp_path):
     cv2 = pytest.importorskip("cv2")
     for name, keys in (("intri.yml", {"K": K_OPENCV}), ("extri.yml", {"R": matrix_to_rotvec(R).numpy(), "T": T})):
@@ -185,7 +197,7 @@ def test_npz_stacked_and_numbered(tmp_path):
         load_cameras(path)
 
 
-def colmap_text(folder, model="OPENCV"):
+def colmap_text(folder, model="OPENCV", points=True):
     rows = "".join(
         f"{view + 1} {model} 1280 720 {K[view, 0, 0]} {K[view, 1, 1]} {K[view, 0, 2]} {K[view, 1, 2]} -0.2 0.05 0.001 -0.0005\n"
         for view in range(3)
@@ -195,7 +207,7 @@ def colmap_text(folder, model="OPENCV"):
     for view in (2, 0, 1):
         x, y, z, w = matrix_to_quat_xyzw(R[view]).tolist()
         lines += f"{view + 7} {w} {x} {y} {z} {' '.join(map(str, T[view]))} {view + 1} view {view}.png\n"
-        lines += "10.5 20.5 -1 30.0 40.0 5\n" if view else "\n"
+        lines += ("10.5 20.5 -1 30.0 40.0 5\n" if view else "\n") if points else ""
     (folder / "images.txt").write_text(lines)
 
 
@@ -206,6 +218,8 @@ def test_colmap_text(tmp_path):
         same(cameras)
         assert cameras.names == ("view 0.png", "view 1.png", "view 2.png")
         assert np.allclose(cameras.distortion[:, :4], LENS[:4])
+    colmap_text(tmp_path, points=False)  # as people write it by hand
+    same(load_cameras(tmp_path / "images.txt"))
     colmap_text(tmp_path, "OPENCV_FISHEYE")
     assert load_cameras(tmp_path / "cameras.txt").fisheye == (True,) * 3
     colmap_text(tmp_path, "FOV")
