@@ -62,6 +62,11 @@ class CollectCameraKeypoints(io.ComfyNode):
     def execute(cls, calibration, person, least_confidence, start_frames, pose_keypoint_1, pose_keypoint_2, **more):
         wires = [pose_keypoint_1, pose_keypoint_2, *(more.get(f"pose_keypoint_{view}") for view in range(3, _MOST + 1))]
         chosen = [view for view, wire in enumerate(wires) if wire is not None]
+        if chosen[-1] >= calibration.rig.views:
+            raise ValueError(
+                f"pose_keypoint_{chosen[-1] + 1} is connected, but the calibration has {calibration.rig.views} cameras "
+                f"({', '.join(calibration.names[:_MOST])}): connect one film for each camera, in their order, or choose the calibration of these films"
+            )
         cameras = calibration.take_views(chosen)
         views = [from_pose_keypoints(wires[view], person=person) for view in chosen]
         starts = _whole_numbers(start_frames)

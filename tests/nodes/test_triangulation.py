@@ -70,6 +70,11 @@ def test_cameras_without_a_film_are_left_out(host, calibration, poses):
     assert error(run(TriangulateJoints, keypoints=keypoints, cameras=cameras, **TRIANGULATE)[0]).mean() < 0.015
 
 
+def test_a_film_without_a_camera_is_refused(host, calibration, poses):
+    with pytest.raises(ValueError, match=r"pose_keypoint_5 is connected, but the calibration has 4 cameras \(camera_1, camera_2"):
+        run(CollectCameraKeypoints, calibration=calibration, **COLLECT, **poses, pose_keypoint_5=poses["pose_keypoint_1"])
+
+
 def test_films_that_start_at_other_moments_are_brought_together(host, calibration, poses):
     late = {name: wire[start:] for (name, wire), start in zip(poses.items(), (0, 4, 0, 9), strict=True)}
     together = run(CollectCameraKeypoints, calibration=calibration, **COLLECT | {"start_frames": "9, 5 9,0"}, **late)[0]
