@@ -199,7 +199,8 @@ class _Source:
         if joints.is_floating_point() or not torch.isfinite(shares).all():
             raise ValueError(f"{owner}: its joints are no whole numbers, or its weights not finite")
         shares = shares.clamp(min=0)
-        joints = torch.where(shares > 0, joints, joints[:, :1])  # fillers may point anywhere
+        strongest = joints.gather(1, shares.argmax(1, keepdim=True))
+        joints = torch.where(shares > 0, joints, strongest)  # fillers may point anywhere
         if not 0 <= int(joints.min()) <= int(joints.max()) < len(rows):
             raise ValueError(f"{owner}: its vertices follow joint {int(joints.max())}, skin {skin} has {len(rows)}")
         carriers = torch.from_numpy(rows)[joints]

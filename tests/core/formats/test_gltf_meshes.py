@@ -18,6 +18,7 @@ from motion4d.core.formats.gltf_materials import picture_size
 from motion4d.core.formats.gltf_meshes import load_meshes, skin_shares, triangles
 from motion4d.core.formats.rig_animation import list_animations, load_animation, rest_animation
 from motion4d.core.formats.rig_report import rig_report
+from motion4d.core.geometry.skinning import pose_meshes
 
 CODES = {"f4": 5126, "u1": 5121, "u2": 5123, "u4": 5125, "i1": 5120, "i2": 5122}
 KINDS = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
@@ -207,6 +208,35 @@ def test_colours_coordinates_pictures_and_morphs(tmp_path):
     # scale, a quarter turn from u to -v, offset
     assert torch.allclose(second.uv, torch.from_numpy(np.stack([3 * uv[:, 1] + 0.5, -2 * uv[:, 0]], 1)), atol=1e-3)
     assert third.texture is None and "KTX2" in third.notes[0]
+
+
+def test_quantised_attributes_move_as_those_of_floats_do(tmp_path):
+    """KHR_mesh_quantization: 16 bit positions and 8 bit normals, padded to four bytes, 8 bit weights that sum to 255."""
+    rng = np.random.default_rng(5)
+    points, normals = rng.uniform(-1, 1, (6, 3)), rng.normal(size=(6, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    shares = rng.integers(1, 255, 6)
+    shares = np.stack([0 * shares, shares, 255 - shares, 0 * shares], 1)
+    carriers = np.tile([9, 1, 0, 9], (6, 1))  # what has no share points nowhere
+    posed = []
+    for quantised in (False, True):
+        maker = character()
+        attributes = maker.document["meshes"][0]["primitives"][0]["attributes"]
+        if quantised:
+            for name, values, code in (("POSITION", points * 32767, "i2"), ("NORMAL", normals * 127, "i1")):
+                padded = np.concatenate([values.round(), np.zeros((6, 1))], 1)
+                attributes[name] = maker.numbers(padded, code, normalized=True)
+                maker.document["accessors"][-1]["type"] = "VEC3"
+                maker.document["bufferViews"][-1]["byteStride"] = 4 * np.dtype(code).itemsize
+            attributes["WEIGHTS_0"] = maker.numbers(shares, "u1", normalized=True)
+            attributes["JOINTS_0"] = maker.numbers(carriers, "u2")
+        else:
+            attributes |= {"POSITION": maker.numbers(points), "NORMAL": maker.numbers(normals), "WEIGHTS_0": maker.numbers(shares / 255)}
+            attributes["JOINTS_0"] = maker.numbers(carriers, "u1")
+        rig = maker.load(tmp_path)
+        posed.append(pose_meshes(rig, load_meshes(rig)[:1])[0])
+    assert (posed[0].vertices - posed[1].vertices).abs().max() < 2e-4
+    assert (posed[0].normals - posed[1].normals).norm(dim=-1).max() < 0.02
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
