@@ -184,15 +184,24 @@ def minimise(problem: Problem, state: State, *, steps: int = _STEPS, enough: flo
 
 
 def let_go_of_outliers(problem: Problem, state: State, *, most: float = 0.05) -> tuple[Problem, State]:
-    """Go on from a robust optimum with outliers counting for nothing; joints that this would move by more than `most` of the body keep all their keypoints."""
+    """Go on from a robust optimum with outliers counting for nothing. Joints that this would move by more than `most` of the body keep all
+    their keypoints, and so do the other ends of their bones, which they would carry away otherwise."""
     everywhere = replace(problem, redescending=torch.ones_like(problem.redescending))
     moved = minimise(everywhere, state)
     steady = (moved.points - state.points).norm(dim=1) <= most
     if steady.all():
         return everywhere, moved
-    partly = replace(problem, redescending=steady)
+    partly = replace(problem, redescending=~_with_neighbours(problem.tree, ~steady))
     start = torch.where(steady.all(0), moved.points, state.points)
     return partly, minimise(partly, State(start, moved.lengths))
+
+
+def _with_neighbours(tree: TreeOrder, flags: Tensor) -> Tensor:
+    """Flags (J, T), raised as well for the joints at the other ends of bones."""
+    count = flags.double()
+    tree.add_all_to_parents(count, flags.double())
+    count[tree.below] += flags[tree.bone_above]
+    return count > 0
 
 
 def rigid_bones(lengths: Tensor, boned: Tensor) -> tuple[Tensor, Tensor]:

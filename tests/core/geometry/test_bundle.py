@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from motion4d.core.geometry.bundle import LENGTH_WEIGHT, REACH, Problem, cost, linearise, minimise, robust
+from motion4d.core.geometry.bundle import LENGTH_WEIGHT, REACH, Problem, _with_neighbours, cost, linearise, minimise, robust
 from motion4d.core.geometry.joint_trees import TreeOrder
 from motion4d.core.geometry.normal_equations import State, conjugate_gradients
 
@@ -167,3 +167,22 @@ def test_robust_weights_are_the_slope_of_the_robust_cost():
     far = torch.tensor([1e4], dtype=torch.float64)
     assert robust(far, torch.tensor([False]))[1] == pytest.approx(0.03)
     assert robust(far, torch.tensor([True]))[1] < 1e-3
+
+
+def test_flags_spread_along_one_bone():
+    tree = TreeOrder.of(PARENTS)
+    for joint in range(JOINTS):
+        flags = torch.zeros(JOINTS, 2, dtype=torch.bool)
+        flags[tree.place[joint], 1] = True
+        near = {joint, PARENTS[joint], *(child for child, parent in enumerate(PARENTS) if parent == joint)} - {-1}
+        raised = _with_neighbours(tree, flags)
+        assert set(tree.order[raised[:, 1]].tolist()) == near and not raised[:, 0].any()
+
+
+def test_the_fit_ends_after_its_steps_whatever_the_problem(scene):
+    problem, state = scene
+    for points in (state.points, torch.full_like(state.points, torch.nan)):
+        taken = minimise(problem, State(points, state.lengths), steps=3, enough=0.0, tolerance=0.5)
+        assert taken.points.shape == points.shape
+    still = minimise(problem, State(torch.full_like(state.points, torch.nan), state.lengths), enough=0.0)
+    assert still.points.isnan().all()

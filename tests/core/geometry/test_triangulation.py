@@ -178,11 +178,12 @@ def test_joints_that_are_hardly_seen_and_wrongly_read_do_not_stretch_their_bones
     confidence[:, 5:, hands] *= torch.rand(4, len(truth) - 5, 2, generator=generator) < 0.6
     keypoints = replace(keypoints, pixels=pixels, confidence=confidence)
     wanted = bone_lengths(truth)
-    for skeleton in (SMPL24, replace(SMPL24, rest=None)):
+    for skeleton, most in ((SMPL24, 1.05), (replace(SMPL24, rest=None), 2.0)):
         result = triangulate(keypoints, RIG, skeleton)
-        ratio = result.bone_lengths.double()[1:] / wanted[1:]
-        assert (ratio[[joint - 1 for joint in hands]].log().abs() < 0.25).all() and (ratio[:20] - 1).abs().max() < 0.03
-        assert error(result, truth)[:, hands].max() < 0.25 and error(result, truth)[:, :20].mean() < 1e-3
+        ratio = result.bone_lengths.double() / wanted
+        assert (ratio[hands] < most).all() and (ratio[1:22] - 1).abs().max() < 0.01
+        assert error(result, truth)[:, hands].max() < 0.3
+        assert error(result, truth)[:, :22].max() < 0.03  # four good views of a wrist outweigh what is wrong about its hand
 
 
 def test_coincident_joints_and_bones_of_no_length(truth):
