@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .joint_trees import TreeFactor, TreeOrder, apply
+from .deep_trees import factor_tree
+from .joint_trees import TreeOrder, apply
 from .normal_equations import State, System, add_jolt, bone_vectors, conjugate_gradients, inner, second_difference
 from .ray_pairs import Views
 
@@ -216,7 +217,7 @@ def uncertainty(problem: Problem, state: State) -> Tensor:
     blocks = system.diagonal_blocks()
     floor = 1e-9 * blocks.diagonal(dim1=1, dim2=2).median()
     blocks = blocks + floor * torch.eye(3).to(blocks)[None, :, :, None]
-    covariance = TreeFactor.of(problem.tree, blocks, system.bones).covariance()
+    covariance = factor_tree(problem.tree, blocks, system.bones).covariance()
     return covariance.diagonal(dim1=1, dim2=2).sum(-1).clamp(min=0).sqrt()
 
 

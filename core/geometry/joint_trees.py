@@ -4,11 +4,14 @@ Layout: (J, 3, N) vectors and (J, 3, 3, N) blocks, joints first so that a level 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from .kinematics import tree_levels
+
+_MANY = 32  # levels, beyond which scattered additions are faster than one product of matrices for each
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class TreeOrder:
         """Rows of the joints that have a parent."""
         return slice(self.levels[0].stop, None)
 
-    @property
+    @cached_property
     def bone_above(self) -> Tensor:
         """Rows of the parents of `below`."""
         return torch.cat([self.order[:0], *self.above[1:]])
@@ -62,6 +65,9 @@ class TreeOrder:
 
     def add_all_to_parents(self, out: Tensor, values: Tensor, *, factor: float = 1.0) -> None:
         """`add_to_parents` of values (J, ...) of all joints; those of roots are not read."""
+        if len(self.levels) > _MANY:
+            out.index_add_(0, self.bone_above, values[self.below], alpha=factor)
+            return
         for level in range(1, len(self.levels)):
             self.add_to_parents(out, values[self.levels[level]], level, factor=factor)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .joint_trees import TreeFactor, TreeOrder, apply, outer
+from .deep_trees import factor_tree
+from .joint_trees import TreeOrder, apply, outer
 
 _PCG_STEPS = 60
 
@@ -58,7 +59,7 @@ class System:
         blocks, bones = self.diagonal_blocks(), self.bones
         scale = blocks.diagonal(dim1=1, dim2=2).mean(-1)
         blocks = blocks + (damping * scale + 1e-9 * scale.median())[:, None, None] * torch.eye(3).to(blocks)[None, :, :, None]
-        tree = TreeFactor.of(self.tree, blocks, bones)
+        tree = factor_tree(self.tree, blocks, bones)
         lengths = (1 + damping.min()) * (self.lengthening**2).sum(-1)
         lengths = torch.where(lengths > 0, lengths, torch.inf)
         return lambda right: State(tree.solve(right.points), right.lengths / lengths)
