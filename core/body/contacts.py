@@ -38,7 +38,7 @@ class Leg:
 
 
 def legs_of(skeleton: Skeleton) -> tuple[Leg, ...]:
-    """Left and right leg, found from the names of the ankles, SMPL's or Mixamo's.
+    """Left and right leg, found from the names of the ankles, SMPL's, Mixamo's or VRM's.
 
     Raises:
         ValueError: no joints left_ankle and right_ankle with knee and hip above them.
@@ -47,7 +47,7 @@ def legs_of(skeleton: Skeleton) -> tuple[Leg, ...]:
     for side in ("left", "right"):
         name = f"{side}_ankle"
         if name not in names:
-            raise ValueError(f"the skeleton has no joint '{name}': feet are found by the names left_ankle and right_ankle, or Mixamo's")
+            raise ValueError(f"the skeleton has no joint '{name}': feet are found by the names left_ankle and right_ankle, or those of Mixamo or VRM")
         ankle = names.index(name)
         knee = skeleton.parents[ankle]
         hip = skeleton.parents[knee] if knee >= 0 else -1

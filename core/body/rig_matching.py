@@ -19,7 +19,7 @@ _WORST = 3  # joints that a report names
 def match_joints(motion: Motion, skeleton: Skeleton) -> Motion:
     """The joints of a motion under the names, and in the order, of another skeleton.
 
-    Names are compared as they are, then without prefixes, case and separators, then as those of SMPL where one side follows Mixamo. Joints of the skeleton
+    Names are compared as they are, then without prefixes, case and separators, then as those of SMPL where one side follows Mixamo or VRM. Joints of the skeleton
     that the motion lacks are missing (confidence 0), which a note says. Rotations are left out.
 
     Raises:

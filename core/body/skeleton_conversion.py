@@ -22,7 +22,7 @@ _FACE_POINTS = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 _KNUCKLES = ("index1", "middle1", "ring1", "pinky1")
 
 # Joints of Mixamo, and of the many BVH files that follow it, without prefix, case and separators.
-_OTHER_NAMES = {
+_MIXAMO = {
     "hips": "pelvis", "spine": "spine1", "spine1": "spine2", "spine2": "spine3", "neck": "neck", "head": "head",
     **{f"{side}{other}": f"{side}_{name}" for side in ("left", "right") for other, name in (
         ("shoulder", "collar"), ("arm", "shoulder"), ("forearm", "elbow"), ("hand", "wrist"), ("upleg", "hip"), ("leg", "knee"),
@@ -30,24 +30,39 @@ _OTHER_NAMES = {
         *((f"hand{finger}{n}", f"{finger}{n}") for finger in ("thumb", "index", "middle", "ring", "pinky") for n in (1, 2, 3)),
     )},
 }  # fmt: skip
-_MIXAMO_SIGN = "leftupleg"
+# Bones of VRM, and of Unity's humans. The thumb of VRM 1.0 begins with a metacarpal, that of 0.x with a proximal.
+_VRM = {
+    "hips": "pelvis", "spine": "spine1", "chest": "spine2", "upperchest": "spine3", "neck": "neck", "head": "head", "jaw": "jaw",
+    **{f"{side}{other}": f"{side}_{name}" for side in ("left", "right") for other, name in (
+        ("shoulder", "collar"), ("upperarm", "shoulder"), ("lowerarm", "elbow"), ("hand", "wrist"), ("upperleg", "hip"), ("lowerleg", "knee"),
+        ("foot", "ankle"), ("toes", "foot"), ("eye", "eye"),
+        *((f"{finger}{part}", f"{name}{n}") for finger, name in (
+            ("thumb", "thumb"), ("index", "index"), ("middle", "middle"), ("ring", "ring"), ("little", "pinky"),
+        ) for n, part in enumerate(("proximal", "intermediate", "distal"), 1)),
+    )},
+}  # fmt: skip
+_VRM_1 = _VRM | {
+    f"{side}thumb{part}": f"{side}_thumb{n}" for side in ("left", "right") for n, part in enumerate(("metacarpal", "proximal", "distal"), 1)
+}
+_SIGNS = (("leftupleg", _MIXAMO), ("leftthumbmetacarpal", _VRM_1), ("leftupperleg", _VRM))  # a joint that tells whose names they are
 _NAMED = 10  # joints that a note lists
 _SAME_PLACE = 1e-3  # metres between joints and what their rotations lead to
 
 
 def smpl_names(skeleton: Skeleton) -> tuple[str, ...]:
-    """(J) the joints under SMPL's names where the skeleton follows Mixamo's; else as they are called."""
+    """(J) the joints under SMPL's names where the skeleton follows those of Mixamo or VRM; else as they are called."""
     plain = [re.sub(r"[^a-z0-9]", "", re.sub(r"^.*[:|]", "", name).lower()) for name in skeleton.names]
-    if _MIXAMO_SIGN not in plain:
+    known = next((names for sign, names in _SIGNS if sign in plain), None)
+    if known is None:
         return skeleton.names
-    found = tuple(_OTHER_NAMES.get(name, own) for name, own in zip(plain, skeleton.names, strict=True))
+    found = tuple(known.get(name, own) for name, own in zip(plain, skeleton.names, strict=True))
     return found if len(set(found)) == len(found) else skeleton.names
 
 
 def convert_skeleton(motion: Motion, skeleton: Skeleton) -> Motion:
     """The motion on the joints of another skeleton.
 
-    Joints of the same name are the same joint, those of Mixamo are known. What the source lacks is derived where the body leaves no choice: the trunk of SMPL
+    Joints of the same name are the same joint, those of Mixamo and VRM are known. What the source lacks is derived where the body leaves no choice: the trunk of SMPL
     from hips and shoulders and the head from the face, as in a standing body of the same size; SMPL's hand from the knuckles; nose, eyes, ears and the
     neck of COCO and OpenPose as in `openpose_joints`. Anything else, such as fingers and feet from COCO, is missing: confidence 0. A note names both.
 
@@ -68,7 +83,7 @@ def convert_skeleton(motion: Motion, skeleton: Skeleton) -> Motion:
     if len(shared) < 3:
         raise ValueError(
             f"the motion's joints ({', '.join(source[:4])}, ...) and the skeleton's ({', '.join(names[:4])}, ...) have {len(shared)} names in common, "
-            "expected at least 3: joints are matched by SMPL's names or Mixamo's"
+            "expected at least 3: joints are matched by the names of SMPL, Mixamo or VRM"
         )
     joints = torch.full((motion.frames, len(names), 3), torch.nan, dtype=torch.float64)
     confidence = torch.zeros(motion.frames, len(names)).to(motion.confidence)

@@ -171,11 +171,11 @@ class ConvertSkeleton(io.ComfyNode):
             node_id="Motion4D_ConvertSkeleton",
             display_name="Convert Skeleton",
             category="motion4d/motion",
-            description="A motion on the joints of another skeleton: SMPL's 24, SMPL-X's 55, COCO's 17 or OpenPose's 18; Mixamo's joints are understood. What the source "
+            description="A motion on the joints of another skeleton: SMPL's 24, SMPL-X's 55, COCO's 17 or OpenPose's 18; Mixamo's and VRM's joints are understood. What the source "
             "lacks is derived where the body leaves no choice, and missing else.",
             search_aliases=["smpl", "smplx", "coco", "openpose", "mixamo", "joint mapping"],
             inputs=[
-                sockets.Motion.Input("motion", tooltip="Joints are matched by SMPL's names or Mixamo's."),
+                sockets.Motion.Input("motion", tooltip="Joints are matched by the names of SMPL, Mixamo or VRM."),
                 io.Combo.Input("skeleton", options=list(STANDARD), default="smpl24", tooltip="The joints to convert to."),
             ],
             outputs=[

@@ -7,7 +7,7 @@ from motion4d.core.body.rig_matching import match_joints, motion_on, size_ratio,
 from motion4d.core.geometry.cameras import orbit_rig
 from motion4d.core.geometry.ik import solve_rotations
 from motion4d.core.skeletons import SMPL24, SMPLX55
-from motion4d.core.types import Skeleton
+from motion4d.core.types import Frame, Motion, Skeleton
 
 MIXAMO = ("Hips", "LeftUpLeg", "RightUpLeg", "Spine", "LeftLeg", "RightLeg", "Spine1", "LeftFoot", "RightFoot", "Spine2", "LeftToeBase")
 
@@ -46,6 +46,29 @@ def test_names_are_matched_without_prefix_and_as_mixamos(walk, names):
     found = match_joints(walk, renamed(names))
     assert torch.equal(found.joints, walk.joints[:, :11])
     assert "the rig lacks 13 joints of the motion" in found.notes[-1]
+
+
+VRM = {
+    "hips": "pelvis", "spine": "spine1", "chest": "spine2", "upperChest": "spine3", "neck": "neck", "head": "head", "leftUpperLeg": "left_hip",
+    "leftLowerLeg": "left_knee", "leftFoot": "left_ankle", "leftToes": "left_foot", "rightShoulder": "right_collar", "rightUpperArm": "right_shoulder",
+    "rightLowerArm": "right_elbow", "rightHand": "right_wrist", "leftLittleIntermediate": "left_pinky2", "rightIndexDistal": "right_index3",
+}  # fmt: skip
+THUMBS = {
+    "0.x": {"leftThumbProximal": "left_thumb1", "leftThumbIntermediate": "left_thumb2", "leftThumbDistal": "left_thumb3"},
+    "1.0": {"leftThumbMetacarpal": "left_thumb1", "leftThumbProximal": "left_thumb2", "leftThumbDistal": "left_thumb3"},
+}
+
+
+@pytest.mark.parametrize("version", THUMBS)
+def test_the_human_bones_of_a_vrm_are_those_of_smpl(generator, version):
+    names = VRM | THUMBS[version]
+    rows = [SMPLX55.index(name) for name in names.values()]
+    vrm = Skeleton(names=(*names, "hairJoint"), parents=(-1,) * (len(rows) + 1), mirror=tuple(range(len(rows) + 1)))
+    joints = torch.randn(3, 55, 3, generator=generator)
+    motion = Motion(joints=joints, confidence=torch.ones(3, 55), skeleton=SMPLX55, fps=30.0, frame=Frame.WORLD)
+    found = match_joints(motion, vrm)
+    assert torch.equal(found.joints[:, :-1], joints[:, rows]) and (found.confidence[:, -1] == 0).all()
+    assert torch.equal(match_joints(found, SMPLX55).joints[:, rows], joints[:, rows])
 
 
 def test_what_the_motion_lacks_is_missing_and_named(walk):
