@@ -47,7 +47,9 @@ def legs_of(skeleton: Skeleton) -> tuple[Leg, ...]:
     for side in ("left", "right"):
         name = f"{side}_ankle"
         if name not in names:
-            raise ValueError(f"the skeleton has no joint '{name}': feet are found by the names left_ankle and right_ankle, or those of Mixamo or VRM")
+            raise ValueError(
+                f"the skeleton has no joint '{name}': feet are found by the names left_ankle and right_ankle, or those of Mixamo or VRM"
+            )
         ankle = names.index(name)
         knee = skeleton.parents[ankle]
         hip = skeleton.parents[knee] if knee >= 0 else -1
