@@ -14,7 +14,7 @@ from ..types import Animation, Frame, Motion, Rig, Skeleton
 from .fabrik import fabrik
 from .kinematics import rest_pose, world_rotations
 from .pose_fit import Fit, fitted_turns, positions_of
-from .rotations import align_vectors, nearest_rotation
+from .rotations import align_vectors, nearest_rotation, orthonormal
 from .twist import carried_twist, foreseen_twist, hold
 
 TWISTS = ("inherit", "temporal", "lookahead", "optimise")
@@ -165,7 +165,9 @@ def _descend(task: _Task, twist: str, priors: Tensor | None = None) -> Tensor:
             places[joint] = task.placed[joint]
         else:
             places[joint] = places[parent] + above @ (task.rest[joint] - task.rest[parent])
-        prior = starts.get(joint, identity) if priors is None else above.mT @ priors[:, joint]
+        prior = (
+            starts.get(joint, identity) if priors is None else orthonormal(above.mT @ priors[:, joint])
+        )  # or rounding doubles at each joint
         below = [child for child in task.bones[joint] if child not in task.placed]
         if not below:
             turns[joint] = above @ prior

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .joint_trees import apply, inverse
-from .rotations import matrix_to_rotvec, rotvec_to_matrix
+from .rotations import matrix_to_rotvec, orthonormal, rotvec_to_matrix
 
 STILL = 1e-3
 STEADY = 1e-2  # at 30 frames a second
@@ -117,12 +117,7 @@ def fitted_turns(fit: Fit, turns: Tensor, *, fps: float, still: float = STILL, s
         damping = torch.where(better, damping / 4, damping * 6).clamp(*_DAMPING[1:])
         if bool(settled.all()):
             break
-    return _orthonormal(turns).transpose(0, 1)
-
-
-def _orthonormal(turns: Tensor) -> Tensor:
-    """One Newton step for the polar factor: takes out the rounding of many products."""
-    return turns @ (1.5 * torch.eye(3).to(turns) - 0.5 * turns.mT @ turns)
+    return orthonormal(turns).transpose(0, 1)
 
 
 def _energy(fit: Fit, turns: Tensor, weights: tuple[float, float], alone: bool) -> Tensor:

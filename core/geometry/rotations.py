@@ -42,6 +42,11 @@ def matrix_to_rotvec(matrix: Tensor) -> Tensor:
     return torch.where(cosine >= 0, near, axis * angle)
 
 
+def orthonormal(matrix: Tensor) -> Tensor:
+    """Rotations (..., 3, 3) without the rounding of many products: one Newton step for the polar factor, which squares what is amiss."""
+    return matrix @ (1.5 * torch.eye(3).to(matrix) - 0.5 * matrix.mT @ matrix)
+
+
 def align_vectors(source: Tensor, target: Tensor) -> Tensor:
     """Smallest rotation that turns the direction of `source` (..., 3) onto that of `target` (..., 3), also when they are opposite.
 
