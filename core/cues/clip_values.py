@@ -56,5 +56,5 @@ def _check_range(values: Tensor, name: str) -> list[str]:
     low, high = (float(end) for end in torch.aminmax(values))
     if not (low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT):
         remedy = "divide 8-bit values by 255" if low >= 0 and 1 < high <= 255 else "check the node before"
-        raise ValueError(f"{name} reach from {low:g} to {high:g}, expected colours in 0..1: {remedy}")
+        raise ValueError(f"values of {name} reach from {low:g} to {high:g}, expected colours in 0..1: {remedy}")
     return [f"{name}: colours from {low:.3g} to {high:.3g} clipped to 0..1"] if low < 0 or high > 1 else []

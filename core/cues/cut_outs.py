@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ..shapes import check_shapes
+from .clip_values import check_frames, colours
 from .location_cue import CELLS, soften_grid
 from .similarity import unit_masks
 
@@ -16,7 +17,7 @@ def colour_people(masks: Tensor, *, ground: str = "black") -> Tensor:
     """Masks (P, T, H, W) as one picture for each frame (T, H, W, 3) in 0..1: each person in a colour of its own, the first of several above the others.
 
     Raises:
-        ValueError: more people than colours, another ground.
+        ValueError: more people than colours, another ground, values that no mask has.
     """
     check_shapes("colour_people", masks=(masks, "P T H W"))
     if ground not in GROUNDS:
@@ -24,7 +25,7 @@ def colour_people(masks: Tensor, *, ground: str = "black") -> Tensor:
     if not 1 <= len(masks) <= len(COLOURS):
         raise ValueError(f"there are {len(masks)} people, expected 1 to {len(COLOURS)}, as many as there are colours: choose some of them")
     pictures = torch.full((*masks.shape[1:], 3), GROUNDS[ground])
-    for person, colour in reversed(list(zip(masks, COLOURS, strict=False))):
+    for person, colour in reversed(list(zip(unit_masks(masks), COLOURS, strict=False))):
         pictures[person > 0.5] = torch.tensor(colour)
     return pictures
 
@@ -35,18 +36,17 @@ def cut_out(
     """A film without its person, for another to be put there: frames (T, H, W, 3) in which the mask is plain, and that mask (T, H, W) of 0 and 1.
 
     Args:
-        frames: (T, H, W, 3 or 4) in 0..1. masks: (T, H, W).
+        frames: (T, H, W, 3 or 4), uint8 or in 0..1; transparent ones lie on black. masks: (T, H, W).
         in_cells: fill every cell that the person touches, of `cells` (rows, columns) of the person's box, so that the outline does not tell of the body.
 
     Raises:
-        ValueError: frames and masks that do not belong together, another ground.
+        ValueError: frames and masks that do not belong together, another ground, values outside 0..1.
     """
-    sizes = check_shapes("cut_out", frames=(frames, "T H W C"), masks=(masks, "T H W"))
-    if sizes["C"] not in (3, 4):
-        raise ValueError(f"frames have {sizes['C']} channels, expected 3, or 4 with alpha")
+    check_frames(frames)
+    check_shapes("cut_out", frames=(frames, "T H W C"), masks=(masks, "T H W"))
     if ground not in GROUNDS:
         raise ValueError(f"ground is '{ground}', expected one of {', '.join(GROUNDS)}")
     hard = (unit_masks(masks) > 0.5).float()
     if in_cells:
         hard = soften_grid(hard, cell=1, mode="max", grid="bbox", cells=cells, blur=0.0)
-    return torch.where(hard[..., None] > 0.5, GROUNDS[ground], frames[..., :3].float()), hard
+    return torch.where(hard[..., None] > 0.5, GROUNDS[ground], colours(frames).clamp(0, 1)), hard

@@ -141,7 +141,13 @@ def gate_masks(
     kept = torch.tensor([frame not in reasons for frame in range(len(shapes))])
     if not kept.any():
         raise ValueError(_nothing_left(present, reasons))
-    return Gate(kept=kept, present=present, reasons=reasons, notes=_warnings(kept, fps))
+    notes = _warnings(kept, fps)
+    if all(shape is not None and shape.area == mask.numel() for shape, mask in zip(shapes, masks, strict=True)):
+        notes = (
+            "warning: the masks are all of every picture: nothing is cut out (a mask that was never made, or the other way round?)",
+            *notes,
+        )
+    return Gate(kept=kept, present=present, reasons=reasons, notes=notes)
 
 
 def _check_scores(masks: Tensor, scores: Tensor | None) -> None:

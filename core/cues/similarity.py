@@ -16,6 +16,8 @@ SCALE_LIMITS = (0.2, 5.0)
 PERSON = 0.5  # masks are above it on the person
 _BYTE = 255
 _OVERSHOOT = 0.1  # resizing with sharp kernels leaves such values
+_STANDING_FACE = 0.1  # of the height of somebody who stands: how high a face is, and how far its middle lies below the top of the hair
+_HEAD = 0.13  # of it: down to the chin
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,7 +89,7 @@ def unit_masks(masks: Tensor, name: str = "masks") -> Tensor:
         return masks.float() / (_BYTE if high > 1 else 1)
     if not (low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT):
         remedy = "divide by 255" if high <= _BYTE and low >= 0 else "check the node before"
-        raise ValueError(f"{name} reach from {low:g} to {high:g}, expected values in 0..1, or bytes of 0..255: {remedy}")
+        raise ValueError(f"values of {name} reach from {low:g} to {high:g}, expected values in 0..1, or bytes of 0..255: {remedy}")
     return masks.float() if low >= 0 and high <= 1 else masks.float().clamp(0, 1)
 
 
@@ -117,7 +119,8 @@ def align_foreground(
     Empty masks and frames that were not kept count for nothing; a body that touches the upper and the lower border says nothing of its height. Where the
     reference is cut off below, or at least half of the driving frames are while the reference is not, heights are not comparable: faces are compared if
     there are some, and their middles brought together; else, for a reference that is cut off, widths, with the tops of the boxes brought together
-    (the tops, because a whole body has its middle elsewhere than half a one).
+    (the tops, because a whole body has its middle elsewhere than half a one). Where only the video has faces, a reference that is not cut off is taken to
+    stand upright, with a face of a tenth of its height, and a note says so.
 
     Args:
         reference_mask: (H, W), and driving_masks: (T, h, w), above 0.5 on the person; 0..1, bool or bytes. Their sizes may differ.
@@ -129,15 +132,26 @@ def align_foreground(
         ValueError: a reference without a person, a video of which no kept frame shows one, masks or boxes of other shapes, or "face" without faces.
     """
     target, boxes, good = _checked(reference_mask, driving_masks, kept, by)
+    whole_picture = reference_mask.numel() > 1 and bool((unit_masks(reference_mask) > PERSON).all())
     edges = reference_mask.shape[0], driving_masks.shape[1]
     faces, face = _faces(reference_face, driving_faces, good)
     notes = [f"no person in frames {frame_ranges(boxes[:, 0].isnan())}"] if boxes[:, 0].isnan().any() else []
     cut_above, cut_below = boxes[:, 1] <= 0, boxes[:, 3] >= edges[1]
+    if whole_picture:
+        notes.append(
+            "warning: the reference mask is all of the picture: nothing tells where its person is (a picture that is not cut out?)"
+        )
     reference_cut = bool(target[3] >= edges[0])
     driving_cut = not reference_cut and 2 * int((good & cut_below).sum()) >= int(good.sum())
     whole = good & ~(cut_above & cut_below)
     if by == "auto":
-        by = _read_from(reference_cut, driving_cut, whole, face is not None, notes)
+        why = _height_says_nothing(reference_cut, driving_cut, whole)
+        if why is not None and face is None and not reference_cut and not faces.isnan().all():
+            face = _standing_face(reference_mask, target)
+            notes.append(
+                "no face of the reference was given: one was assumed at a tenth of its height, as of somebody who stands; give reference_face to be exact"
+            )
+        by = _read_from(why, reference_cut, whole, face is not None, notes)
     if by == "face" and face is None:
         raise ValueError(
             "the scale is to be read from faces, but not both the reference and a kept frame of the video have one: give their boxes, or take auto"
@@ -160,24 +174,38 @@ def align_foreground(
     return Similarity(scale=limited, shift=places[0] - limited * places[1].mean(0), by=by, used=used, notes=notes)
 
 
-def _read_from(reference_cut: bool, driving_cut: bool, whole: Tensor, has_faces: bool, notes: list[str]) -> str:
+def _height_says_nothing(reference_cut: bool, driving_cut: bool, whole: Tensor) -> str | None:
+    """Why heights cannot be compared; None where they can."""
+    if reference_cut:
+        return "the reference is cut off below"
+    if not whole.any():
+        return "every kept frame reaches from the upper to the lower border"
+    return "at least half of the driving frames are cut off below" if driving_cut else None
+
+
+def _read_from(why: str | None, reference_cut: bool, whole: Tensor, has_faces: bool, notes: list[str]) -> str:
     """What the scale is read from, and why if it is not the height."""
-    why = (
-        "the reference is cut off below" if reference_cut
-        else "every kept frame reaches from the upper to the lower border" if not whole.any()
-        else "at least half of the driving frames are cut off below" if driving_cut
-        else None
-    )  # fmt: skip
     if why is None:
         return "height"
     if has_faces:
         notes.append(f"{why}: the scale was read from the faces")
         return "face"
+    lacking = "there are not faces of both: give reference_face and the faces of the video"
     if not reference_cut and whole.any():
-        notes.append(f"{why}, and no faces were given: the scale was read from the heights, and may be too large")
+        notes.append(f"{why}, and {lacking}; the scale was read from the heights, and may be too large")
         return "height"
-    notes.append(f"{why}, and no faces were given: the scale was read from the widths")
+    notes.append(f"{why}, and {lacking}; the scale was read from the widths, which arms and hair change")
     return "width"
+
+
+def _standing_face(mask: Tensor, box: Tensor) -> Tensor:
+    """(4) about where the face of somebody is who stands upright, from their mask (H, W) and its box (4): in the middle of the head's rows."""
+    side = _STANDING_FACE * _heights(box)
+    rows = slice(int(box[1]), int(box[1] + max(1, math.ceil(_HEAD * _heights(box)))))
+    columns = (unit_masks(mask[rows].cpu()) > PERSON).sum(0).double()
+    middle = (columns * (torch.arange(len(columns)) + 0.5)).sum() / columns.sum()
+    middle = torch.stack([middle, box[1] + side])
+    return torch.cat([middle - side / 2, middle + side / 2])
 
 
 def _checked(reference_mask: Tensor, driving_masks: Tensor, kept: Tensor | None, by: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,12 +3,12 @@
 import torch
 from comfy_api.latest import io, ui
 
+from ...core.cues.clip_values import check_frames, colours
 from ...core.cues.face_boxes import choose_faces, faces_of_bounding_boxes, to_bounding_boxes
 from ...core.cues.face_cue import SHAPES, face_cue
 from ...core.cues.face_finding import SOURCES, draw_face_boxes, find_faces
 from ...core.cues.location_cue import GRIDS, draw_location, location_cue
 from ...core.cues.similarity import SCALES, Similarity, align_foreground, mask_boxes, unit_masks
-from ...core.maps.cropping import flatten_alpha
 from .. import host, sockets
 
 SOFTENINGS = ("mean", "max", "hard")
@@ -105,6 +105,7 @@ class ExtractFaceCue(io.ComfyNode):
         cls, images, source, margin, smoothing, placement, width, height, mask_shape, bboxes=None, pose_keypoint=None, motion=None, cameras=None,
         mask=None,
     ):  # fmt: skip
+        notes = check_frames(images, name="images")
         bar = host.current().progress(len(images))
         faces = find_faces(
             images, source, bounding_boxes=bboxes, pose_keypoint=pose_keypoint, motion=motion, rig=cameras,
@@ -114,7 +115,7 @@ class ExtractFaceCue(io.ComfyNode):
         face, masks = face_cue(
             images, faces.boxes, margin=margin, smoothing=smoothing, enlarge=PLACEMENTS[placement], size=size, mask_shape=mask_shape
         )
-        report = faces.report()
+        report = "\n".join([faces.report(), *notes])
         preview = draw_face_boxes(images, faces)
         return io.NodeOutput(face, masks, to_bounding_boxes(faces.boxes), preview, report, ui=ui.PreviewText(report))
 
@@ -174,13 +175,14 @@ class AlignToReference(io.ComfyNode):
         target, size = reference_mask[0], tuple(reference_mask.shape[1:])
         check_reference(reference, size)
         check_pictures(masks, face_mask=face_mask, images=images)
+        notes = () if images is None else check_frames(images, name="images")
         faces = None if face_mask is None else mask_boxes(unit_masks(face_mask, "face_mask"))
-        own = None if reference_face is None else choose_faces(faces_of_bounding_boxes(reference_face, 1), size).boxes[0]
+        own = box_of_reference(reference_face, size)
         alignment = align_foreground(target, masks, by=scale_by, reference_face=own, driving_faces=faces)
         moved = alignment.warp(unit_masks(masks), size)
         face = moved.new_zeros(moved.shape) if face_mask is None else alignment.warp(unit_masks(face_mask), size)
-        pictures = None if images is None else alignment.warp(flatten_alpha(images, torch.zeros(3)), size)
-        preview, report = draw_location(_canvas(reference, target), moved, face), alignment.report()
+        pictures = None if images is None else alignment.warp(colours(images), size)
+        preview, report = draw_location(_canvas(reference, target), moved, face), "\n".join([alignment.report(), *notes])
         return io.NodeOutput(moved, face, pictures, alignment.scale, *alignment.shift.tolist(), preview, report, ui=ui.PreviewText(report))
 
 
@@ -232,6 +234,10 @@ class MakeLocationCue(io.ComfyNode):
     @classmethod
     def execute(cls, masks, softening, grid, cell, face_mask=None, reference=None):
         size = tuple(masks.shape[1:])
+        if 0 in masks.shape:
+            raise ValueError(
+                f"masks have shape {tuple(masks.shape)}, expected at least one frame and pixel: connect masks of Align to Reference"
+            )
         check_reference(reference, size)
         check_pictures(masks, face_mask=face_mask)
         hard = softening == "hard"
@@ -241,6 +247,11 @@ class MakeLocationCue(io.ComfyNode):
         preview = draw_location(_canvas(reference, masks[0]), cue.body, cue.face)
         report = "\n".join([f"{len(masks)} frames of {size[1]}x{size[0]}", *cue.notes])
         return io.NodeOutput(cue.body, cue.face, preview, report, ui=ui.PreviewText(report))
+
+
+def box_of_reference(face, size: tuple[int, int]) -> torch.Tensor | None:
+    """Box (4) of the largest face of BOUNDING_BOX in a reference of size (H, W); None without any."""
+    return None if face is None else choose_faces(faces_of_bounding_boxes(face, 1), size).boxes[0]
 
 
 def check_reference(reference, size: tuple[int, int]) -> None:

@@ -5,15 +5,14 @@ from comfy_api.latest import io, ui
 
 from ...core.cues.clip_values import check_frames, check_masks
 from ...core.cues.extraction import extract_cues
-from ...core.cues.face_boxes import choose_faces, faces_of_bounding_boxes
 from ...core.cues.face_finding import SOURCES, find_faces
 from ...core.cues.location_cue import GRIDS, draw_location
 from ...core.cues.low_pass import SHAPES
 from ...core.cues.pose_cue import LOOKS, pose_cue
 from ...core.cues.quality_gate import POLICIES, GateLimits, gate_masks
-from ...core.cues.similarity import SCALES
+from ...core.cues.similarity import SCALES, unit_masks
 from .. import host, sockets
-from .cue_parts import PLACEMENTS, SOFTENINGS, check_reference, face_inputs
+from .cue_parts import PLACEMENTS, SOFTENINGS, box_of_reference, check_reference, face_inputs
 
 
 def _pose_inputs() -> list:
@@ -89,7 +88,7 @@ class ExtractDrivingCues(io.ComfyNode):
                     options=list(SOURCES),
                     default="auto",
                     tooltip="What tells where the face is. auto: the first that is connected of bboxes, pose_keypoint and motion; without any of them the face cue is "
-                    "black. mediapipe detects faces, where that package is installed.",
+                    "black. mediapipe detects faces, where that package is installed, in the reference too.",
                 ),
                 io.Float.Input(
                     "face_margin",
@@ -110,7 +109,7 @@ class ExtractDrivingCues(io.ComfyNode):
                     options=list(SCALES),
                     default="auto",
                     tooltip="How the person is brought to the size of the reference. auto compares heights; where a body is cut off below faces, if there are some, "
-                    "else widths.",
+                    "else widths. The report tells which.",
                 ),
                 io.Combo.Input(
                     "softening",
@@ -142,7 +141,8 @@ class ExtractDrivingCues(io.ComfyNode):
                     "reference_face",
                     optional=True,
                     extra_dict={"forceInput": True},
-                    tooltip="Box of the face in the reference, for scales by faces; the largest of several.",
+                    tooltip="Box of the face in the reference, for scales by faces; the largest of several. Without it mediapipe looks, if that is the source of "
+                    "faces; else the face of somebody who stands is assumed, if the reference shows a whole body.",
                 ),
                 _skeleton_input(),
                 io.Image.Input("reference", optional=True, tooltip="The reference, for the preview."),
@@ -174,7 +174,8 @@ class ExtractDrivingCues(io.ComfyNode):
         boxes, told = _faces(
             images, faces_by, gate.filled(masks), bounding_boxes=bboxes, pose_keypoint=pose_keypoint, motion=motion, rig=cameras
         )
-        own = None if reference_face is None else choose_faces(faces_of_bounding_boxes(reference_face, 1), size).boxes[0]
+        own, found = _reference_face(reference_face, reference, target, detect=faces_by == "mediapipe")
+        told += found
         cues = extract_cues(
             images, masks, boxes, target, gate=gate, look=look, filter_shape=filter, cutoff=cutoff,
             missing=missing, skeleton=skeleton, face_margin=face_margin, enlarge_face=PLACEMENTS[face_placement], reference_face=own, scale_by=scale_by,
@@ -263,3 +264,15 @@ def _faces(images, source: str, masks, **given) -> tuple[torch.Tensor | None, li
         return None, []
     faces = find_faces(images, source, masks=masks, **given)
     return faces.boxes, faces.report().splitlines()
+
+
+def _reference_face(given, reference, mask, *, detect: bool) -> tuple[torch.Tensor | None, list[str]]:
+    """Box (4) of the face in the reference and lines of a report: the one that is given, else what MediaPipe finds where it looks for faces anyway."""
+    if mask is None:
+        return None, []
+    if given is not None or reference is None or not detect:
+        return box_of_reference(given, tuple(mask.shape)), []
+    faces = find_faces(reference[:1], "mediapipe", masks=unit_masks(mask[None], "reference_mask"))
+    if not faces.there[0]:
+        return None, ["mediapipe found no face in the reference"]
+    return faces.boxes[0], [f"mediapipe found the face of the reference at ({', '.join(f'{x:.0f}' for x in faces.boxes[0].tolist())})"]

@@ -3,6 +3,8 @@
 import torch
 from comfy_api.latest import io, ui
 
+from ...core.body.gaps import frame_ranges
+from ...core.cues.clip_values import check_frames
 from ...core.cues.cut_outs import COLOURS, GROUNDS, colour_people, cut_out
 from ...core.cues.mask_people import separate_people
 from ...core.cues.mediapipe_masks import mediapipe_masks
@@ -136,6 +138,8 @@ class ColourPeople(io.ComfyNode):
     @classmethod
     def execute(cls, masks, ground, more_masks=()):
         people = [one for one in (*masks, *more_masks) if one is not None]
+        if not people:
+            raise ValueError("masks is an empty list: expected one mask for each person; connect those of Make Person Masks")
         if len({tuple(one.shape) for one in people}) > 1:
             raise ValueError(f"masks are {', '.join(str(tuple(one.shape)) for one in people)}: expected the same frames for each person")
         return io.NodeOutput(colour_people(torch.stack(people), ground=ground[0]))
@@ -165,10 +169,21 @@ class CutOutPerson(io.ComfyNode):
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The film without its person."),
                 io.Mask.Output(display_name="mask", tooltip="1 where the person was."),
+                io.String.Output(display_name="report", tooltip="How much is free, and the frames in which nothing is."),
             ],
         )
 
     @classmethod
     def execute(cls, images, mask, in_cells, rows, columns, ground):
-        masks, _ = masks_for_frames(mask, len(images), tuple(images.shape[1:3]))
-        return io.NodeOutput(*cut_out(images, masks, in_cells=in_cells, cells=(rows, columns), ground=ground))
+        notes = check_frames(images, name="images")
+        masks, resized = masks_for_frames(mask, len(images), tuple(images.shape[1:3]))
+        film, free = cut_out(images, masks, in_cells=in_cells, cells=(rows, columns), ground=ground)
+        report = "\n".join([_freed(free), *notes, *resized])
+        return io.NodeOutput(film, free, report, ui=ui.PreviewText(report))
+
+
+def _freed(masks: torch.Tensor) -> str:
+    """How much of the frames is free in masks (T, H, W) of 0 and 1, and the frames in which nothing is."""
+    empty = ~masks.flatten(1).any(1)
+    frames = f"; nobody in frames {frame_ranges(empty)}, which stay as they are" if empty.any() else ""
+    return f"{100 * float(masks.mean()):.1f} % of the film is free{frames}"

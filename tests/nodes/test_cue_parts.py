@@ -100,3 +100,19 @@ def test_the_wire_is_comfyui_s_own_and_no_widget():
     for node, name in ((ExtractFaceCue, "bboxes"), (AlignToReference, "reference_face")):
         entry = next(one for one in node.define_schema().inputs if one.id == name)
         assert entry.get_io_type() == "BOUNDING_BOX" and entry.optional and entry.as_dict()["forceInput"] is True
+
+
+def test_pictures_of_other_ranges_and_empty_clips_are_refused(host, video, reference):
+    images, masks, boxes = video
+    for change, message in (
+        ({"images": images * 255}, "divide 8-bit values by 255"),
+        ({"images": images * torch.nan}, "images reach from nan"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(AlignToReference, reference_mask=reference, masks=masks, scale_by="auto", **change)
+    with pytest.raises(ValueError, match="at least one frame"):
+        run(MakeLocationCue, masks=masks[:0], **LOCATION)
+    clear = torch.cat([images, torch.ones_like(images[..., :1])], -1)
+    assert "transparent frames laid over black" in run(ExtractFaceCue, images=clear, bboxes=boxes, **FACE)[-1]
+    as_bytes = run(AlignToReference, reference_mask=reference, masks=masks, scale_by="auto", images=(images * 255).round().byte())[2]
+    assert as_bytes.max() <= 1

@@ -121,3 +121,18 @@ def test_bad_input_is_refused(host, film, change, message):
     given = {"images": images, "mask": masks, "reference_mask": reference, "bboxes": boxes} | POSE | CUES
     with pytest.raises(ValueError, match=message):
         run(ExtractDrivingCues, **(given | change))
+
+
+def test_mediapipe_finds_the_face_of_the_reference_too(host, reference):
+    pytest.importorskip("mediapipe", reason="MediaPipe is installed in an environment of its own")
+    from motion4d.core.formats.pictures import read_picture
+
+    picture = read_picture(reference("data", "human.png"))[0][None, ..., :3]
+    mask = torch.zeros(picture.shape[:3])
+    mask[:, 16:631, 205:411] = 1
+    given = {"images": picture, "mask": mask, "reference": picture, "reference_mask": mask}
+    report = run(ExtractDrivingCues, **given, **POSE, **(CUES | {"faces_by": "mediapipe", "scale_by": "face"}))[-1]
+    assert (
+        "mediapipe found the face of the reference at (278, 51, 341, 114)" in report
+        and "scale 1.0000 by the face, shift (0.0, 0.0)" in report
+    )

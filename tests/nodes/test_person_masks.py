@@ -57,5 +57,13 @@ def test_people_have_their_colours_and_leave_their_place(host, two):
     )
     with pytest.raises(ValueError, match="the same frames"):
         ColourPeople.execute([two, two[:3]], ["white"])
-    background, place = CutOutPerson.execute(images, two, True, 5, 5, "black").args
+    with pytest.raises(ValueError, match="masks is an empty list"):
+        ColourPeople.execute([], ["white"])
+    background, place, report = CutOutPerson.execute(images, two, True, 5, 5, "black").args
+    gone = two.clone()
+    gone[3:] = 0
+    assert (
+        "nobody" not in report
+        and "nobody in frames 3-5, which stay as they are" in CutOutPerson.execute(images, gone, True, 5, 5, "black").args[2]
+    )
     assert background.shape == images.shape and (place >= two).all() and not background[place > 0.5].any()

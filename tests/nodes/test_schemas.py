@@ -146,7 +146,7 @@ SIGNATURES = {
         " -> masks face_mask images scale shift_x shift_y preview report"
     ),
     "Motion4D_MakeLocationCue": "masks softening grid cell face_mask reference -> body_location face_location preview report",
-    "Motion4D_CutOutPerson": "images mask in_cells rows columns ground -> images mask",
+    "Motion4D_CutOutPerson": "images mask in_cells rows columns ground -> images mask report",
     "Motion4D_ColourPeople": "masks ground more_masks -> images",
     "Motion4D_LoadMetricNetwork": "file measures values side clip_frames clip_stride -> network",
     "Motion4D_EvaluateVideo": (

@@ -85,10 +85,10 @@ def test_the_colours_lie_on_different_corners_of_the_cube():
 
 @pytest.mark.parametrize("in_cells", [False, True])
 def test_the_person_is_gone_and_the_rest_stays(in_cells, generator):
-    frames, masks = torch.rand(2, *SIZE, 4, generator=generator), film([20, 50])[0]
+    frames, masks = torch.rand(2, *SIZE, 3, generator=generator), film([20, 50])[0]
     pictures, place = cut_out(frames, masks, in_cells=in_cells, cells=(4, 2))
     assert set(place.unique().tolist()) == {0.0, 1.0} and (place >= masks).all() and torch.equal(place, masks) != in_cells
-    assert not pictures[place > 0].any() and torch.equal(pictures[place == 0], frames[..., :3][place == 0])
+    assert not pictures[place > 0].any() and torch.equal(pictures[place == 0], frames[place == 0])
     if in_cells:  # every cell of this disc's box is touched
         assert place[0, 12:29, 12:29].all() and place[0].sum() == 17 * 17
 
@@ -96,5 +96,18 @@ def test_the_person_is_gone_and_the_rest_stays(in_cells, generator):
 def test_unfit_pictures_are_refused():
     with pytest.raises(ValueError, match="T"):
         cut_out(torch.zeros(3, *SIZE, 3), torch.zeros(2, *SIZE))
-    with pytest.raises(ValueError, match="2 channels"):
+    with pytest.raises(ValueError, match=r"expected \(T, H, W, 3\)"):
         cut_out(torch.zeros(2, *SIZE, 2), torch.zeros(2, *SIZE))
+    with pytest.raises(ValueError, match="divide 8-bit values by 255"):
+        cut_out(torch.full((2, *SIZE, 3), 255.0), torch.zeros(2, *SIZE))
+    with pytest.raises(ValueError, match="values of masks reach from nan"):
+        colour_people(torch.full((1, 2, *SIZE), torch.nan))
+
+
+def test_bytes_and_transparency_are_what_they_are_elsewhere(generator):
+    frames, masks = torch.rand(2, *SIZE, 4, generator=generator), film([20, 50])[0]
+    within = cut_out(frames, masks, in_cells=False)[0]
+    on_black = torch.where(masks[..., None] > 0.5, 0.0, frames[..., :3] * frames[..., 3:])
+    torch.testing.assert_close(within, on_black)
+    exact = (frames[..., :3] * 255).round().byte()
+    assert torch.equal(cut_out(exact, masks, in_cells=False)[0], cut_out(exact.float() / 255, masks, in_cells=False)[0])

@@ -156,3 +156,10 @@ def test_each_mask_is_told_to_the_progress_bar():
     told = []
     gate_masks(walk(7), advance=told.append)
     assert told == [1] * 7
+
+
+def test_masks_that_cut_nothing_out_are_told():
+    masks = torch.ones(3, 20, 20)
+    assert "all of every picture" in gate_masks(masks).report()
+    masks[1, 0, 0] = 0
+    assert "all of every picture" not in gate_masks(masks).report()

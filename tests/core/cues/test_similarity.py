@@ -124,7 +124,24 @@ def test_a_driving_body_that_is_cut_off_is_compared_by_faces():
     face, faces = torch.tensor([35.0, 12, 45, 22]), torch.tensor([[40.0, 12, 60, 32], [torch.nan] * 4])
     assert align_foreground(reference, driving, reference_face=face, driving_faces=faces).scale == 0.5
     without = align_foreground(reference, driving)
-    assert without.by == "height" and "may be too large" in without.report()
+    assert without.by == "height" and "may be too large" in without.report() and "give reference_face" in without.report()
+
+
+def test_half_a_body_goes_to_the_head_of_somebody_who_stands_where_only_the_video_has_a_face():
+    """The same figure twice, the second time three times as large and from the chest up: the heights would make half a body a whole one."""
+    reference = body((600, 400), top=40.0, height=400.0, middle=180.0)
+    driving = body((600, 900), top=30.0, height=1200.0, middle=450.0)[None].expand(3, -1, -1)
+    faces = torch.tensor([390.0, 90, 510, 210]).repeat(3, 1)  # a tenth of the height, its middle a tenth below the top
+    found = align_foreground(reference, driving, driving_faces=faces)
+    assert found.by == "face" and abs(found.scale * 3 - 1) < 0.01 and "assumed at a tenth of its height" in found.report()
+    moved = found.warp(driving, (600, 400))[0] > 0.5
+    assert (moved[:200] == (reference[:200] > 0.5)).float().mean() > 0.995 and not moved[235:].any()
+    boxes = [(10, 10, 30, 60)] * 3  # whole bodies are compared by heights
+    assert (
+        align_foreground(reference, rectangles(boxes, (80, 80)), driving_faces=torch.tensor([15.0, 12, 25, 22]).repeat(3, 1)).by == "height"
+    )
+    cut = align_foreground(body((400, 400), top=40.0, height=400.0, middle=180.0), driving, driving_faces=faces)
+    assert cut.by == "width" and "give reference_face" in cut.report(), "half a reference tells nothing of its height"
 
 
 def test_the_scale_is_limited():
@@ -198,3 +215,9 @@ def test_a_similarity_is_finite_and_grows():
     for scale, shift in ((0.0, [0.0, 0.0]), (float("nan"), [0.0, 0.0]), (1.0, [float("inf"), 0.0])):
         with pytest.raises(ValueError, match="expected a finite scale above 0"):
             Similarity(scale=scale, shift=torch.tensor(shift))
+
+
+def test_a_reference_that_is_not_cut_out_is_told():
+    driving = rectangles([(10, 10, 30, 40)], (60, 60))
+    assert "the reference mask is all of the picture" in align_foreground(torch.ones(40, 30), driving).report()
+    assert "all of the picture" not in align_foreground(rectangles([(10, 10, 30, 40)], (60, 60))[0], driving).report()
