@@ -25,33 +25,41 @@ def skin_radii(rig: Rig, meshes: Sequence[RigMesh]) -> Tensor:
     bones, radii = rig.skeleton.bones, bone_sections(motion)[:, 0].clone()
     if not bones:
         return radii
-    points, shares = _skin(rig, meshes)
+    skin = _skin(rig, meshes)
+    has_skin = any(len(mesh.vertices) for mesh in meshes)
     joints = motion.joints[0].double()
     begins_at = torch.tensor([parent for _, parent in bones])
     starts, ends = joints[begins_at], joints[[child for child, _ in bones]]
     for joint in begins_at.unique().tolist():
         rows = (begins_at == joint).nonzero()[:, 0]
-        if len(points) and not shares[:, joint].any():
+        points, shares = skin[joint]
+        if has_skin and not len(points):
             radii[rows] = 0.0
             continue
         distance, from_line, beside = _from_bones(points, starts[rows], ends[rows])
         nearest = distance.argmin(1)
         for column, row in enumerate(rows.tolist()):
             for least in _SHARES:
-                own = from_line[(shares[:, joint] > least) & (nearest == column) & beside[:, column], column]
+                own = from_line[(shares > least) & (nearest == column) & beside[:, column], column]
                 if len(own) >= _FEWEST:
                     radii[row] = own.median()
                     break
     return radii
 
 
-def _skin(rig: Rig, meshes: Sequence[RigMesh]) -> tuple[Tensor, Tensor]:
-    """The vertices (N, 3) of all meshes at rest, and the share (N, J) that each joint has of them."""
-    points, shares = [torch.zeros(0, 3, dtype=torch.float64)], [torch.zeros(0, len(rig.rest))]
+def _skin(rig: Rig, meshes: Sequence[RigMesh]) -> list[tuple[Tensor, Tensor]]:
+    """For each joint the vertices (P, 3), at rest, that follow it, and the share (P) that it has of each."""
+    points, keys, weights = [torch.zeros(0, 3, dtype=torch.float64)], [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0)]
+    joints, total = len(rig.rest), sum(len(mesh.vertices) for mesh in meshes)
     for mesh, posed in zip(meshes, pose_meshes(rig, meshes), strict=True):
+        vertices = sum(map(len, points)) + torch.arange(len(mesh.vertices))
         points.append(posed.vertices[0])
-        shares.append(torch.zeros(len(mesh.vertices), len(rig.rest)).scatter_add_(1, mesh.joints, mesh.weights.float()))
-    return torch.cat(points), torch.cat(shares)
+        keys.append((mesh.joints * total + vertices[:, None])[mesh.weights > 0])
+        weights.append(mesh.weights[mesh.weights > 0].float())
+    pairs, place = torch.cat(keys).unique(return_inverse=True)  # sorted by joint; a vertex may name one twice
+    shares = torch.zeros(len(pairs)).index_add_(0, place, torch.cat(weights))
+    counts = torch.bincount(pairs // max(total, 1), minlength=joints).tolist()
+    return list(zip(torch.cat(points)[pairs % max(total, 1)].split(counts), shares.split(counts), strict=True))
 
 
 def _from_bones(points: Tensor, starts: Tensor, ends: Tensor) -> tuple[Tensor, Tensor, Tensor]:

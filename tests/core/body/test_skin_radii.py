@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import pytest
@@ -60,6 +61,38 @@ def test_radii_scale_with_the_rig_and_do_not_mind_half_shares(branch):
         for mesh in meshes
     ]  # fmt: skip
     torch.testing.assert_close(skin_radii(large, shared), 100 * torch.tensor(RADII, dtype=torch.float64), atol=1e-4, rtol=0)
+
+
+def test_a_vertex_that_names_a_joint_twice_follows_it_with_both_shares(branch):
+    """The skin of the first bone beside the root has 0.6 of it in two slots; the rest of the vertices there are too far out to belong to a tube."""
+    rig, meshes = branch
+    trunk = meshes[0]
+    count = len(trunk.vertices)
+    weights = torch.tensor([[0.3, 0.4, 0.3]]).expand(count, 3)
+    doubled = replace(trunk, joints=torch.tensor([[0, 3, 0]]).expand(count, 3), weights=weights)
+    outer = replace(trunk, vertices=trunk.vertices * torch.tensor([9.0, 1.0, 9.0]), joints=torch.tensor([[0, 3]]).expand(count, 2),
+                    weights=torch.tensor([[0.4, 0.6]]).expand(count, 2))  # fmt: skip
+    found = skin_radii(rig, (doubled, outer, outer, *meshes[1:]))
+    torch.testing.assert_close(found, torch.tensor(RADII, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+def test_many_joints_and_vertices_take_neither_long_nor_much_memory(generator):
+    count, joints = 50_000, 300
+    places = torch.randn(joints, 3, generator=generator)
+    rest = torch.eye(4).repeat(joints, 1, 1)
+    rest[:, :3, 3] = places
+    names = tuple(f"joint{joint}" for joint in range(joints))
+    skeleton = Skeleton(names=names, parents=(-1, *range(joints - 1)), mirror=tuple(range(joints)), rest=places)
+    rig = Rig(skeleton=skeleton, rest=rest, inverse_bind=torch.linalg.inv(rest), joint_nodes=tuple(range(joints)), document={}, binary=b"")
+    carriers = torch.randint(0, joints, (count, 4), generator=generator)
+    mesh = RigMesh(
+        vertices=places[carriers[:, 0]] + torch.randn(count, 3, generator=generator), faces=torch.zeros(1, 3, dtype=torch.int64), joints=carriers,
+        weights=torch.full((count, 4), 0.25), inverse_bind=rig.inverse_bind, node_to_world=torch.eye(4), base_color=torch.ones(4),
+        morphs=torch.zeros(0, count, 3), morph_weights=torch.zeros(0), node=0, name="dense",
+    )  # fmt: skip
+    started = time.process_time()
+    assert torch.isfinite(skin_radii(rig, [mesh])).all()
+    assert time.process_time() - started < 1
 
 
 def test_bones_without_skin_beside_them_are_as_thick_as_their_length_makes_them(branch):
