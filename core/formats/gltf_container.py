@@ -6,14 +6,13 @@ specification, sections 2.8 (URIs), 3.6.1 (buffers) and 4 (GLB).
 
 import base64
 import binascii
-import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from .untrusted import MAX_FILE_BYTES, confined, naming, read_bytes
+from .untrusted import MAX_FILE_BYTES, confined, naming, parse_json, read_bytes
 
 _MAX_JSON = 1 << 26  # bytes
 _MAX_VALUES = 1_000_000  # in the JSON: a value takes up to 24 times its bytes in memory
@@ -159,18 +158,7 @@ def _parse(text: bytes) -> dict[str, Any]:
     values = sum(text.count(mark) for mark in (b",", b"{", b"["))
     if values > _MAX_VALUES:
         raise ValueError(f"its JSON has some {values} values, at most {_MAX_VALUES} are read")
-
-    def refuse(name: str):
-        raise ValueError(f"its JSON has {name}, which is no JSON number")
-
-    try:
-        document = json.loads(text.decode("utf-8-sig"), parse_constant=refuse)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"its JSON is not UTF-8: {error.reason} at byte {error.start}") from None
-    except RecursionError:
-        raise ValueError("its JSON is nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"its JSON does not parse: {error}") from None
+    document = parse_json(text)
     asset = document.get("asset") if isinstance(document, dict) else None
     version = asset.get("version") if isinstance(asset, dict) else None
     if not isinstance(version, str) or not version.startswith("2."):

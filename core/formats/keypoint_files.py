@@ -1,10 +1,9 @@
 """Files of POSE_KEYPOINT: JSON lists with one entry for each frame, as nodes that save the poses of DWPose and OpenPose write them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from .untrusted import naming, read_bytes
+from .untrusted import naming, parse_json, read_bytes
 from .wires.payloads import entry, frame_list
 from .wires.pose_keypoints import KIND
 
@@ -22,7 +21,7 @@ def load_pose_keypoints(path: str | Path) -> list[dict[str, Any]]:
     """
     path = Path(path)
     with naming(path):
-        document = json.loads(read_bytes(path, limit=_LARGEST).decode("utf-8-sig"), parse_constant=_refuse)
+        document = parse_json(read_bytes(path, limit=_LARGEST))
         frames = frame_list([document] if isinstance(document, dict) else document, KIND)
         if len(frames) > _MOST_FRAMES:
             raise ValueError(f"{len(frames):,} frames, at most {_MOST_FRAMES:,} are read: split it")
@@ -40,7 +39,3 @@ def keypoints_report(frames: list[dict[str, Any]]) -> str:
     return (
         f"{len(frames)} frames of {size} pixels; {sum(count > 0 for count in people)} of them show somebody, at most {max(people)} at once"
     )
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"it holds {name}, which is no number")

@@ -1,12 +1,14 @@
 """Reading what nobody vouches for: sizes are checked before anything is allocated, and every failure names the file."""
 
 import io
+import json
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 MAX_FILE_BYTES = 1 << 29
 MAX_MEMBERS = 50_000
@@ -60,6 +62,22 @@ def read_bytes(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     if size > limit:
         raise ValueError(f"the file has {size:,} bytes, at most {limit:,} are read: split it")
     return path.read_bytes()
+
+
+def parse_json(text: bytes) -> Any:
+    """A JSON document; ValueError where it is not in UTF-8, does not parse, is nested too deeply, or has NaN or infinities."""
+
+    def refuse(name: str):
+        raise ValueError(f"its JSON has {name}, which is no JSON number")
+
+    try:
+        return json.loads(text.decode("utf-8-sig"), parse_constant=refuse)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its JSON is not UTF-8: {error.reason} at byte {error.start}") from None
+    except RecursionError:
+        raise ValueError("its JSON is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"its JSON does not parse: {error}") from None
 
 
 class Archive:

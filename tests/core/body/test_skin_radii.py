@@ -64,7 +64,7 @@ def test_radii_scale_with_the_rig_and_do_not_mind_half_shares(branch):
 
 
 def test_a_vertex_that_names_a_joint_twice_follows_it_with_both_shares(branch):
-    """The skin of the first bone beside the root has 0.6 of it in two slots; the rest of the vertices there are too far out to belong to a tube."""
+    """Two slots of 0.3 are more than half, so that others of 0.4, farther out, do not count."""
     rig, meshes = branch
     trunk = meshes[0]
     count = len(trunk.vertices)

@@ -34,14 +34,14 @@ def test_what_was_saved_is_read(tmp_path, frames):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("[", "damaged or not of the kind|Expecting"),
+        ("[", "does not parse: Expecting"),
         ("", "the file is empty"),
         ("[]", "without frames"),
         ("5", "expected a list"),
-        ('[{"people": [], "canvas_width": NaN, "canvas_height": 4}]', "NaN, which is no number"),
+        ('[{"people": [], "canvas_width": NaN, "canvas_height": 4}]', "NaN, which is no JSON number"),
         ('{"version": 1.3, "people": []}', "the key 'canvas_width' is missing"),
         ('[{"people": {"0": []}, "canvas_width": 4, "canvas_height": 4}]', "expected a list"),
-        ("[" * 100_000, "poses.json"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_other_files_are_refused_by_name(tmp_path, content, told):
