@@ -70,7 +70,7 @@ def _body_turns(points: Tensor, known: Tensor, skeleton: Skeleton) -> Tensor:
     there = points.nan_to_num()
     away, still = ((part - (weight * part).sum(1, keepdim=True) / total) * weight for part in (there, rest.expand_as(there)))
     turns = nearest_rotation(away.mT @ still)
-    scale = (away.square().sum((1, 2)) / still.square().sum((1, 2)).clamp(min=1e-12)).sqrt()
+    scale = (away.square().sum((1, 2)) / still.square().sum((1, 2)).clamp(min=torch.finfo(points.dtype).tiny)).sqrt()
     chosen = enough.nonzero()[:, 0]
     nearest = chosen[(torch.arange(len(points), device=points.device)[:, None] - chosen).abs().argmin(1)]
     return turns[nearest] * scale[chosen].median()

@@ -11,7 +11,8 @@ _FORESHORTENED = 0.9  # quantile of the bones' lengths in the picture that count
 _SLACK = 1.6  # how much longer a bone may look: nearer to the camera, or longer than at rest
 _CALM, _MOST = 6.0, 4.0  # radii that a joint may move from frame to frame at a cost of 1, and the most that a move costs
 _JUMP, _FLOOR = 6.0, 4.0  # a joint is off where it leaves its neighbours in time by 6 median deviations and 4 pixels
-_ANY = 1e9  # pixels for one unit
+_NO_BONE = 1e-6  # of the longest bone
+_ANY = 1e30  # pixels for one unit
 _DOUBT = 0.2  # what is left of the confidence then
 
 
@@ -41,7 +42,7 @@ def within_reach(places: np.ndarray, score: np.ndarray, skeleton: Skeleton, radi
 
 def _scale(best: np.ndarray, sure: np.ndarray, parents: np.ndarray, length: np.ndarray) -> np.ndarray:
     """(V, T) pixels of a picture for one unit of the rest pose; more than any where no two bones are seen."""
-    bones = np.flatnonzero((parents >= 0) & (length > 1e-6))
+    bones = np.flatnonzero((parents >= 0) & (length > _NO_BONE * length.max()))
     seen = sure[:, :, bones] & sure[:, :, parents[bones]]
     ratio = np.linalg.norm(best[:, :, bones] - best[:, :, parents[bones]], axis=-1) / length[bones]
     with warnings.catch_warnings():

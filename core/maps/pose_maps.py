@@ -15,7 +15,7 @@ from .pose_map_reading import read_pose_maps
 
 __all__ = ["ORDERS", "auto_radius", "crowded_groups", "draw_pose_maps", "make_palette", "read_again", "read_pose_maps"]
 
-_NEAR = 0.01  # of the rig's own unit: joints nearer to the camera plane are not drawn
+_OUTSIDE = 1e6  # pixels, as of joints next to the camera's plane: farther ones are not drawn
 _RADII = (4.0, 6.0)  # pixels: smaller discs do not survive compression, larger ones cover each other
 
 
@@ -55,7 +55,7 @@ def draw_pose_maps(
     palette = _palette_of(motion.skeleton, palette)
     groups = check_groups(detail, motion.skeleton)
     pixels, depth = (part.detach().cpu().double().numpy() for part in rig.project(motion.joints))  # (V, T, J, 2), (V, T, J)
-    shown = motion.seen.cpu().numpy() & (np.nan_to_num(depth) > _NEAR) & (np.abs(np.nan_to_num(pixels)) < 1e6).all(-1)
+    shown = motion.seen.cpu().numpy() & (np.abs(np.nan_to_num(pixels, nan=np.inf)) < _OUTSIDE).all(-1)
     style = Style(float(radius), float(bone_width), order)
     apart = [joint for group in groups for joint in group[1:]]
     left = shown.copy()

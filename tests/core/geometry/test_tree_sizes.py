@@ -75,7 +75,7 @@ def test_pose_maps_of_up_to_200_joints_are_drawn_and_read(joints):
 
 def test_more_joints_than_colours_are_refused():
     motion = moving(tree("wide", 201), frames=1)
-    with pytest.raises(ValueError, match="201.*1 to 200"):
+    with pytest.raises(ValueError, match=r"201.*1 to 200"):
         draw_pose_maps(motion, RIG)
 
 
