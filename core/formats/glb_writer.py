@@ -36,7 +36,7 @@ def animated_glb(animation: Animation, *, tolerance: KeyTolerance | None = None,
     behind it where the file has one of that name.
 
     Raises:
-        ValueError: the rig has a joint below an unevenly scaled node, which turns would shear, or the file would exceed 4 GiB.
+        ValueError: the rig has a joint below an unevenly scaled node, whose turns would shear the joints below it, or the file would exceed 4 GiB.
     """
     animation = animation.cpu()
     keys = None if tolerance is None else reduce_keys(animation, tolerance)
@@ -106,8 +106,12 @@ def _animate_rig(animation: Animation, rig: Rig, keys: ReducedKeys | None, name:
     document, parents = rig.document, node_parents(rig.document)
     above = {joint: parents[node] for joint, node in enumerate(rig.joint_nodes)}
     worlds = world_matrices(document, above.values(), parents)
-    for joint, node in above.items():
-        _check_space(rig, joint, worlds[node][:3, :3])
+    for joint, stretch in uneven_joints(rig).items():
+        if joint in rig.skeleton.parents:
+            raise ValueError(
+                f"joint '{rig.skeleton.names[joint]}' lies below a node with uneven scale ({', '.join(f'{s:.4g}' for s in stretch)}), which its turns "
+                "would shear: apply the scale of the armature and export again"
+            )
     builder = GlbBuilder({**document, "nodes": list(document["nodes"])}, rig.binary)
     _, world = rest_pose(rig, torch.float64)
     rotations = {}
@@ -151,12 +155,11 @@ def _orthogonal(axes: np.ndarray) -> Tensor:
     return torch.from_numpy(u @ vh)
 
 
-def _check_space(rig: Rig, joint: int, axes: np.ndarray) -> None:
-    """Refuse a joint that would carry others inside an uneven space: they would leave forward kinematics."""
-    name = rig.skeleton.names[joint]
-    stretch = np.linalg.svd(axes, compute_uv=False)
-    if joint in rig.skeleton.parents and stretch[0] - stretch[-1] > _UNEVEN * stretch[0]:
-        raise ValueError(
-            f"joint '{name}' lies below a node with uneven scale ({', '.join(f'{s:.4g}' for s in stretch)}), which its turns would shear: "
-            "apply the scale of the armature and export again"
-        )
+def uneven_joints(rig: Rig) -> dict[int, np.ndarray]:
+    """Joints inside a space of uneven scale, and its three scales: their turns shear what they carry, joints or skin."""
+    parents = node_parents(rig.document)
+    above = [parents[node] for node in rig.joint_nodes]
+    worlds = world_matrices(rig.document, above, parents)
+    stretch = np.linalg.svd(np.stack([worlds[node][:3, :3] for node in above]), compute_uv=False)
+    uneven = np.flatnonzero(stretch[:, 0] - stretch[:, 2] > _UNEVEN * stretch[:, 0]).tolist()
+    return {joint: stretch[joint] for joint in uneven}

@@ -1,16 +1,14 @@
 """Rigs and their animations in words."""
 
-import numpy as np
 import torch
 
 from ..types import Animation, Rig
 from .glb_builder import free_name
-from .gltf import node_parents, world_matrices
+from .glb_writer import uneven_joints
 from .gltf_meshes import load_meshes, skin_shares
 from .rig_animation import list_animations
 
 _MOST_NAMES = 8
-_UNEVEN = 1e-3  # relative difference between the scales of one node
 
 
 def rig_report(rig: Rig) -> str:
@@ -24,10 +22,14 @@ def rig_report(rig: Rig) -> str:
         *(_animation_lines(rig) or ["no animations"]),
         *rig.notes,
     ]
-    uneven = uneven_joints(rig)
-    if uneven:
+    uneven = tuple(uneven_joints(rig))
+    if carrying := tuple(joint for joint in uneven if joint in skeleton.parents):
         lines.append(
-            f"warning: {_listed(rig, uneven)} lie below unevenly scaled nodes, which turns would shear: apply the scale before saving"
+            f"warning: {_listed(rig, carrying)} lie below unevenly scaled nodes, which turns would shear: apply the scale before saving"
+        )
+    elif uneven:
+        lines.append(
+            f"warning: {_listed(rig, uneven)} lie below unevenly scaled nodes: their skin is sheared in saved files as they turn; apply the scale"
         )
     return "\n".join(lines)
 
@@ -52,16 +54,6 @@ def added_report(animation: Animation) -> tuple[str, ...]:
     return (
         f"animation '{free_name(animation.rig.document)}' is the last of {len(known) + 1}; Preview 3D starts with the first: choose it there",
     )
-
-
-def uneven_joints(rig: Rig) -> tuple[int, ...]:
-    """Joints that carry others inside a space of uneven scale, which animations cannot be written for."""
-    parents = node_parents(rig.document)
-    above = [parents[node] for node in rig.joint_nodes]
-    worlds = world_matrices(rig.document, above, parents)
-    stretch = np.linalg.svd(np.stack([worlds[node][:3, :3] for node in above]), compute_uv=False)
-    uneven = stretch[:, 0] - stretch[:, 2] > _UNEVEN * stretch[:, 0]
-    return tuple(joint for joint in np.flatnonzero(uneven).tolist() if joint in rig.skeleton.parents)
 
 
 def _listed(rig: Rig, joints: tuple[int, ...]) -> str:

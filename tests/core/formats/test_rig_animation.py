@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from motion4d.core.formats import list_animations, load_animation, load_motion, load_rig, save_animation
-from motion4d.core.formats.glb_writer import animated_glb
+from motion4d.core.formats.glb_writer import animated_glb, uneven_joints
 from motion4d.core.formats.key_reduction import KeyTolerance
 from motion4d.core.formats.rig_animation import on_skeleton, rest_animation, rig_animation
-from motion4d.core.formats.rig_report import added_report, animation_report, rig_report, uneven_joints
+from motion4d.core.formats.rig_report import added_report, animation_report, rig_report
 from motion4d.core.geometry.kinematics import forward
 from motion4d.core.geometry.rotations import rotvec_to_matrix
 from motion4d.core.types import Animation, Skeleton
@@ -304,9 +304,13 @@ def test_rigs_of_one_and_five_hundred_joints(tmp_path, generator):
 def test_uneven_spaces_are_warned_about(tmp_path):
     nodes = [{"children": [1], "scale": [1, 2, 1]}, {"name": "hips", "children": [2]}, {"name": "tip"}]
     rig = load_rig(write(tmp_path / "rig.glb", nodes, [1, 2]))
-    assert uneven_joints(rig) == (0,) and "warning: hips lie below unevenly scaled nodes" in rig_report(rig)
+    assert tuple(uneven_joints(rig)) == (0, 1) and "warning: hips lie below unevenly scaled nodes, which" in rig_report(rig)
     with pytest.raises(ValueError, match="'hips' lies below a node with uneven scale"):
         animated_glb(rest_animation(rig))
+    nodes = [{"children": [1], "name": "hips"}, {"children": [2], "scale": [1, 2, 1]}, {"name": "tip", "translation": [1, 1, 0]}]
+    rig = load_rig(write(tmp_path / "leaf.glb", nodes, [0, 2]))
+    assert tuple(uneven_joints(rig)) == (1,) and "warning: tip lie below unevenly scaled nodes: their skin is sheared" in rig_report(rig)
+    assert animated_glb(rest_animation(rig))
 
 
 # --- VRM
