@@ -80,7 +80,9 @@ def check_pair(generated: Tensor, reference: Tensor) -> None:
         )
     if generated.shape != reference.shape:
         (height, width), (rows, columns) = generated.shape[1:3], reference.shape[1:3]
-        raise ValueError(f"generated is {width}x{height}, reference is {columns}x{rows}: bring both to one size, as with fit_square")
+        raise ValueError(
+            f"generated is {width}x{height}, reference is {columns}x{rows}: resize one of them, or measure both by the protocol TikTok (fit_square)"
+        )
 
 
 def unit_values(frames: Tensor) -> Tensor:

@@ -137,7 +137,12 @@ class MetricNetwork:
                 raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             shapes = " and ".join(str(tuple(one.shape)) for one in pictures)
-            raise ValueError(f"{self.name} failed on {shapes} {pictures[0].dtype}: {reason}. Check measures, values and side") from error
+            bytes_given = (
+                " (8 bit gives bytes; networks that begin with floats want other values)" if pictures[0].dtype == torch.uint8 else ""
+            )
+            raise ValueError(
+                f"{self.name} failed on {shapes} {pictures[0].dtype}: {reason}. Check measures, values{bytes_given} and side"
+            ) from error
         if not isinstance(answer, Tensor):
             raise ValueError(f"{self.name} returned {type(answer).__name__}, expected one tensor: a file that ends in features")
         return answer

@@ -76,7 +76,8 @@ class EvaluateVideo(io.ComfyNode):
         square = protocol == TIKTOK
         made, real = (_Video.read(video, name, square) for video, name in ((generated, "generated"), (reference, "reference")))
         frames = _matched(made, real, cut_to_shorter)
-        points = _points(generated_keypoints, driving_keypoints, person, square=square, length=len(frames[0]))
+        lengths = len(frames[0]), cut_to_shorter
+        points = _points(generated_keypoints, driving_keypoints, person, square=square, lengths=lengths)
         faces, notes = _faces(made, face_boxes, identity, identity_boxes, square=square, length=len(frames[0]))
         used = [networks[name] for name in NETWORKS if networks.get(name) is not None]
         bar = host.current().progress(steps(used))
@@ -116,7 +117,7 @@ def _matched(made: _Video, real: _Video, cut: bool) -> tuple[Tensor, Tensor]:
     return cut_to_shorter(made.frames, real.frames) if cut else (made.frames, real.frames)
 
 
-def _points(generated, driving, person: int, *, square: bool, length: int) -> dict[str, tuple[Keypoints, Keypoints]]:
+def _points(generated, driving, person: int, *, square: bool, lengths: tuple[int, bool]) -> dict[str, tuple[Keypoints, Keypoints]]:
     """What `evaluate` takes as body and face; a body's own facial points where only one video has finer ones."""
     if generated is None and driving is None:
         return {}
@@ -124,7 +125,7 @@ def _points(generated, driving, person: int, *, square: bool, length: int) -> di
         raise ValueError("there are keypoints of one video only: connect both generated_keypoints and driving_keypoints")
     bodies, faces = zip(*(_body_and_face(one, person) for one in (generated, driving)), strict=True)
     pairs = {"body": bodies, "face": bodies if None in faces else faces}
-    known = {name: tuple(_moved(one, square, length) for one in pair) for name, pair in pairs.items() if None not in pair}
+    known = {name: tuple(_moved(one, square, *lengths) for one in pair) for name, pair in pairs.items() if None not in pair}
     if not known:
         joints = " and of ".join(
             f"{one.pixels.shape[2]} joints" for pair in zip(bodies, faces, strict=True) for one in pair if one is not None
@@ -140,8 +141,12 @@ def _body_and_face(given, person: int) -> tuple[Keypoints | None, Keypoints | No
     return None if given.pixels.shape[2] in FACE_ONLY else given, given if given.pixels.shape[2] in FINE_FACES else None
 
 
-def _moved(keypoints: Keypoints, square: bool, length: int) -> Keypoints:
-    """Into the square, without the frames that were cut off."""
+def _moved(keypoints: Keypoints, square: bool, length: int, cut_off: bool) -> Keypoints:
+    """Into the square, without the frames that were cut off; ValueError of more frames than the videos have, where none were."""
+    if keypoints.pixels.shape[1] > length and not cut_off:
+        raise ValueError(
+            f"there are keypoints of {keypoints.pixels.shape[1]} frames, the videos have {length}: detect them in these frames, or take cut_to_shorter"
+        )
     cut = replace(keypoints, pixels=keypoints.pixels[:, :length], confidence=keypoints.confidence[:, :length])
     return fit_square_keypoints(cut) if square else cut
 

@@ -153,6 +153,9 @@ def test_keypoints_of_bodies_and_faces(host, pair):
     with pytest.raises(ValueError, match="68 joints and of 18 joints"):
         face = replace(bodies[0], pixels=torch.zeros(1, 5, 68, 2), confidence=torch.ones(1, 5, 68))
         evaluated(*pair, generated_keypoints=face, driving_keypoints=bodies[1])
+    longer = {"generated_keypoints": made, "driving_keypoints": driving}
+    with pytest.raises(ValueError, match="keypoints of 5 frames, the videos have 3"):
+        evaluated(pair[0][:3], pair[1][:3], **longer)
     with pytest.raises(ValueError, match="keypoints of one video only"):
         evaluated(*pair, generated_keypoints=made)
 

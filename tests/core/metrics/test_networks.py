@@ -161,3 +161,9 @@ def test_files_without_their_architecture_are_refused(tmp_path, scripted):
     ):
         with pytest.raises(ValueError, match=message):
             load_metric_network(path, **options)
+
+
+def test_bytes_for_a_network_of_floats_are_told(scripted):
+    network = load_metric_network(scripted(nn.Sequential(nn.Conv2d(3, 2, 3))), measures=PICTURES)
+    with pytest.raises(ValueError, match=r"torch.uint8.*8 bit gives bytes; networks that begin with floats want other values"):
+        features(network, grey(0.1, 0.2))
