@@ -224,10 +224,13 @@ def _print_round_trips(seconds: float, fox: Path | None) -> None:
         for clip, info in enumerate(list_animations(rig)):
             motion = forward(load_animation(rig, clip, fps=FPS))
             _line(f"{fox.name}, {info.name}, {len(rig.skeleton.names)} joints", 0.0015, round_trip(motion))
-    large = round_trip(scaled(person, 1000.0))
-    _line("humanoid, world times 1000", 0.0015, large)
-    apart = (large.joints / 1000 - first.joints).norm(dim=-1) / height_of(SMPL24)
-    print(f"  its joints differ from those above by {float(apart.mean()):.4%} of the height in the mean, {float(apart.max()):.3%} at most")
+    for factor in (1024.0, 1000.0):
+        large = round_trip(scaled(person, factor))
+        _line(f"humanoid, world times {factor:.0f}", 0.0015, large)
+        apart = (large.joints / factor - first.joints).norm(dim=-1) / height_of(SMPL24)
+        print(
+            f"  its joints differ from those above by {float(apart.mean()):.4%} of the height in the mean, {float(apart.max()):.3%} at most"
+        )
     quick = round_trip(lively(SMPL24, seconds=seconds, fps=2 * FPS), cameras=cameras_around(person))
     _line("humanoid, twice the frames", 0.0015, quick)
     apart = (quick.joints[::2] - first.joints).norm(dim=-1) / height_of(SMPL24)

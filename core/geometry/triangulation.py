@@ -37,7 +37,8 @@ class Triangulation:
     motion: joints finite everywhere; confidence is the mean of the views that agree, 0 where fewer than two do (or their rays are nearly parallel) and the joint
     was filled from its neighbours in time and space. reprojection_px: (T, J) mean distance in the views that agree (in all that see the joint where none
     does), NaN where no view sees it. distances_px: (V, T, J) of every view, NaN where it does not see the joint. deviation: (T, J) expected error (1 sigma) in
-    metres; joints that were filled may be further off. bone_lengths: (J) metres, 0 of roots. noise_px: of the keypoints, one coordinate.
+    metres; joints that were filled may be further off. bone_lengths: (J) metres, 0 of roots. guessed: (J) bones that are hardly seen, so that their lengths are
+    those of the rest pose or the other side, more or less. noise_px: of the keypoints, one coordinate.
     """
 
     motion: Motion
@@ -45,6 +46,7 @@ class Triangulation:
     distances_px: Tensor
     deviation: Tensor
     bone_lengths: Tensor
+    guessed: Tensor
     noise_px: float
 
     def text(self) -> str:
@@ -74,6 +76,9 @@ class Triangulation:
         lengths = [f"{names[child]} {float(self.bone_lengths[child]):.3f}" for child, _ in self.motion.skeleton.bones]
         if lengths:
             lines.append(f"bone lengths in metres: {', '.join(lengths)}")
+        if self.guessed.any():
+            guessed = ", ".join(name for name, flag in zip(names, self.guessed.tolist(), strict=True) if flag)
+            lines.append(f"hardly seen, so that their lengths are guessed from the rest pose or the other side: {guessed}")
         return "\n".join(lines)
 
 
@@ -88,16 +93,17 @@ def triangulate(
 ) -> Triangulation:
     """Find the joints that fit the keypoints of all views, whose bones keep their lengths, and that do not jolt.
 
-    First the pair of rays that most views agree with, joint by joint, less single frames that jump; then one robust fit of the whole clip (Huber on reprojection weighted by confidence, in
-    units of the noise that the first answer shows; relative errors of bone lengths; Huber on acceleration, in bodies per second squared), from which outliers are
-    let go at last. The scale of the world and the frame rate of the same movement play no part. float64 inside, on the device of the keypoints.
+    First the pair of rays that most views agree with, joint by joint, less single frames that jump; then one robust fit of the whole clip (Huber on reprojection
+    weighted by confidence, in units of the noise that the first answer shows; relative errors of bone lengths; Huber on acceleration, in bodies per second
+    squared), from which outliers are let go at last. The scale of the world and the frame rate of the same movement play no part. float64 inside, on the device
+    of the keypoints.
 
     Args:
         keypoints: (V, T, J) of a pinhole camera: see `core.geometry.lens.undistort`.
         rig: V cameras; moving ones over T frames.
         skeleton: J joints. A rest pose serves to place joints that are never seen.
-        bone_lengths: "estimate" finds one length for each bone, "none" leaves them free, "rest pose" takes those of the skeleton's; (J) metres are known lengths
-            (those of roots are not read).
+        bone_lengths: "estimate" finds one length for each bone (see `expected_lengths` for those that are hardly seen), "none" leaves them free, "rest pose"
+            takes those of the skeleton; (J) metres are known lengths (those of roots are not read).
         smoothness: weight of accelerations; 0 leaves them out.
 
     Raises:
@@ -122,7 +128,9 @@ def triangulate(
     points = state.points[problem.tree.place].permute(2, 0, 1) * size + middle
     spread = uncertainty(problem, state)[problem.tree.place].mT * size
     lengths = _lengths_of(points, state.lengths[problem.tree.place] * size, skeleton, bone_lengths)
-    return _answer(views, points, spread, lengths, rough.noise_px, keypoints, skeleton, fps)
+    estimated = isinstance(bone_lengths, str) and bone_lengths == ESTIMATE
+    guessed = (problem.boned & ~problem.free & estimated)[problem.tree.place]
+    return _answer(views, points, spread, lengths, guessed, rough.noise_px, keypoints, skeleton, fps)
 
 
 def _check(keypoints: Keypoints, rig: CameraRig, skeleton: Skeleton, bone_lengths: str | Tensor, smoothness: float, fps: float) -> None:
@@ -227,7 +235,15 @@ def _lengths_of(points: Tensor, found: Tensor, skeleton: Skeleton, bone_lengths:
 
 
 def _answer(
-    views: Views, points: Tensor, spread: Tensor, lengths: Tensor, noise_px: float, keypoints: Keypoints, skeleton: Skeleton, fps: float
+    views: Views,
+    points: Tensor,
+    spread: Tensor,
+    lengths: Tensor,
+    guessed: Tensor,
+    noise_px: float,
+    keypoints: Keypoints,
+    skeleton: Skeleton,
+    fps: float,
 ) -> Triangulation:
     distances = views.distances(points)
     seen = keypoints.seen
@@ -248,5 +264,6 @@ def _answer(
         distances_px=torch.where(seen, distances, torch.nan).float(),
         deviation=spread.float(),
         bone_lengths=lengths.float(),
+        guessed=guessed,
         noise_px=noise_px,
     )

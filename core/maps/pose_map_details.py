@@ -126,7 +126,10 @@ def read_again(
     return Keypoints(pixels=pixels, confidence=confidence, image_size=size)
 
 
-def _add_details(pixels, confidence, images, detail, skeleton, size, temporal, advance) -> None:
+def _add_details(
+    pixels: Tensor, confidence: Tensor, images: Tensor, detail: DetailMaps, skeleton: Skeleton | None, size: tuple[int, int], temporal: bool,
+    advance: Callable[[int], None] | None,
+) -> None:  # fmt: skip
     """Read the tiles of each group and hang its joints on the one that carries it."""
     stretch, scale = _scale(images, size, "the detail pictures")
     rows, columns = detail.tiles

@@ -41,20 +41,11 @@ def read_pose_maps(
     Raises:
         ValueError: shapes or types that do not fit, or a radius outside 1..64.
     """
-    if not isinstance(images, Tensor) or images.dim() != 5 or images.shape[-1] != 3 or 0 in images.shape:
-        raise ValueError(f"images are {tuple(images.shape)}, expected (V, T, H, W, 3) with at least one picture")
-    if palette.dim() != 2 or palette.shape[1] != 3 or palette.dtype != torch.uint8 or not 1 <= len(palette) <= 200:
-        raise ValueError(f"the palette is {tuple(palette.shape)} {palette.dtype}, expected (J, 3) uint8 of 1 to 200 joints")
-    if skeleton is not None and len(skeleton.names) != len(palette):
-        raise ValueError(
-            f"the skeleton has {len(skeleton.names)} joints, the palette {len(palette)} colours: give one colour to each joint"
-        )
-    if not 1 <= radius <= 64:
-        raise ValueError(f"radius is {radius}, expected 1 to 64 pixels")
+    _check(images, palette, radius, skeleton)
     views, frames, height, width, _ = images.shape
     pictures = images.detach().cpu().reshape(-1, height, width, 3).numpy()
     colours = palette.cpu().numpy()
-    looks = [_look(pictures[start : start + _AT_ONCE], colours, radius) for start in range(0, len(pictures), _AT_ONCE)]
+    looks = [search(to_levels(pictures[start : start + _AT_ONCE]), colours, radius) for start in range(0, len(pictures), _AT_ONCE)]
     sought = np.concatenate([look.places for look in looks]).reshape(views, frames, len(colours), -1, 2)
     score = np.concatenate([look.score for look in looks]).reshape(views, frames, len(colours), -1)
     if skeleton is not None and skeleton.rest is not None:
@@ -81,8 +72,18 @@ def read_pose_maps(
     )
 
 
-def _look(pictures: np.ndarray, colours: np.ndarray, radius: float) -> Sighting:
-    return search(to_levels(pictures), colours, radius)
+def _check(images: Tensor, palette: Tensor, radius: float, skeleton: Skeleton | None) -> None:
+    if not isinstance(images, Tensor) or images.dim() != 5 or images.shape[-1] != 3 or 0 in images.shape:
+        shape = tuple(getattr(images, "shape", ()))
+        raise ValueError(f"images are {shape}, expected (V, T, H, W, 3) with at least one picture")
+    if palette.dim() != 2 or palette.shape[1] != 3 or palette.dtype != torch.uint8 or not 1 <= len(palette) <= 200:
+        raise ValueError(f"the palette is {tuple(palette.shape)} {palette.dtype}, expected (J, 3) uint8 of 1 to 200 joints")
+    if skeleton is not None and len(skeleton.names) != len(palette):
+        raise ValueError(
+            f"the skeleton has {len(skeleton.names)} joints, the palette {len(palette)} colours: give one colour to each joint"
+        )
+    if not 1 <= radius <= 64:
+        raise ValueError(f"radius is {radius}, expected 1 to 64 pixels")
 
 
 def _fit(pictures: np.ndarray, look: Sighting, places: np.ndarray, colours: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:

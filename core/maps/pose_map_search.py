@@ -92,7 +92,9 @@ def _foreground(levels: np.ndarray, white: np.ndarray) -> tuple[np.ndarray, np.n
     return pixel, levels.reshape(-1, 3)[pixel]
 
 
-def _gather(pixel, label, weight, frame, size, joints, radius):
+def _gather(
+    pixel: np.ndarray, label: np.ndarray, weight: np.ndarray, frame: np.ndarray, size: tuple[int, int, int], joints: int, radius: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The places (N, J, K, 2) around which most pixels of one label lie, and how many (N, J, K), over those of a whole disc."""
     count, height, width = size
     margin = int(np.ceil(radius))

@@ -52,7 +52,7 @@ def test_clean_keypoints_give_the_joints_back(truth, lengths):
     given = bone_lengths(truth) if lengths == "known" else lengths
     result = triangulate(keypoints_of(truth), RIG, SMPL24, bone_lengths=given, smoothness=0.0)
     assert error(result, truth).max() < 1e-6
-    assert result.motion.seen.all()
+    assert result.motion.seen.all() and not result.guessed.any()
     assert result.reprojection_px.max() < 1e-3
     assert torch.allclose(result.bone_lengths.double(), bone_lengths(truth), atol=1e-6)
 
@@ -180,6 +180,8 @@ def test_joints_that_are_hardly_seen_and_wrongly_read_do_not_stretch_their_bones
     wanted = bone_lengths(truth)
     for skeleton, most in ((SMPL24, 1.05), (replace(SMPL24, rest=None), 2.0)):
         result = triangulate(keypoints, RIG, skeleton)
+        assert result.guessed[hands].all() and result.guessed.sum() == 2
+        assert "guessed from the rest pose or the other side: left_hand, right_hand" in result.text()
         ratio = result.bone_lengths.double() / wanted
         assert (ratio[hands] < most).all() and (ratio[1:22] - 1).abs().max() < 0.01
         assert error(result, truth)[:, hands].max() < 0.3
