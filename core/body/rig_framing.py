@@ -16,6 +16,7 @@ RADIUS = 2.7  # sides of the cube
 LENS = 35 / 32  # focal length over the width of the sensor
 MARGIN = 0.8  # of the cube that a rest pose fills, which leaves room for the motion
 _FRAMES_AT_ONCE = 16  # posed together
+_FARTHEST = 1e30  # units; cameras are placed in float32
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,7 +48,7 @@ def fit_cube(rig: Rig, meshes: Sequence[RigMesh], animation: Animation | None = 
     Without meshes the box is that of the joints.
 
     Raises:
-        ValueError: a margin of 0 or less, an animation of another skeleton, or a character without extent.
+        ValueError: a margin of 0 or less, an animation of another skeleton, or a character without extent or of one beyond all bounds.
     """
     if not margin > 0:
         raise ValueError(f"margin is {margin}, expected a number above 0: 1 fills the cube")
@@ -58,6 +59,10 @@ def fit_cube(rig: Rig, meshes: Sequence[RigMesh], animation: Animation | None = 
     side = float((high - low).max())
     if not side > 0:
         raise ValueError("the character has no extent: all of its points are in one place; cameras cannot be placed around it")
+    if not max(side, float(low.abs().max())) < _FARTHEST:
+        raise ValueError(
+            f"the character is {side:.3g} units large or that far away, expected less than {_FARTHEST:g}: its vertices are damaged"
+        )
     return UnitCube(center=(low + high) / 2, scale=margin / side)
 
 

@@ -80,6 +80,8 @@ def test_what_cannot_be_framed_is_refused(fox):
     )
     with pytest.raises(ValueError, match="no extent"):
         fit_cube(rig, [flat])
+    with pytest.raises(ValueError, match="units large"):
+        fit_cube(rig, [replace(flat, vertices=torch.full_like(flat.vertices, 3e38).triu())])
     with pytest.raises(ValueError, match="lens is 0"):
         place_rig_cameras(fit_cube(rig, meshes), image_size=SIZE, lens=0.0)
     other = Animation(rotations=torch.eye(3).expand(1, 1, 3, 3), translation=torch.zeros(1, 3), fps=30.0, rig=one_joint(rig))
