@@ -92,16 +92,19 @@ def cues_to_wan_animate(infos: Mapping[str, Any]) -> Workflow:
 def cues_to_scail2(infos: Mapping[str, Any]) -> Workflow:
     """Somebody of a picture moves as somebody in a video: the raw pixels in the place of the reference, and who is who, for ComfyUI's SCAIL-2."""
     flow = Workflow(infos)
-    images, _ = _filmed(flow, frames=_FRAMES)
+    images, motion = _filmed(flow, frames=_FRAMES)
     reference(flow, (380, 80))
     mask = flow.out("23", "mask")
     flow.add(
-        "8", "Motion4D_AlignToReference", "To the place of the reference", flow.below("23"), room=90, reference_mask=mask, masks=flow.out("4", "mask"),
-        images=images, reference=flow.out("6", "IMAGE"),
+        "11", "Motion4D_ExtractFaceCue", "Face", flow.below("23"), room=90, images=images, motion=motion, mask=flow.out("4", "mask")
+    )  # fmt: skip
+    flow.add(
+        "8", "Motion4D_AlignToReference", "To the place of the reference", flow.below("11"), room=90, reference_mask=mask, masks=flow.out("4", "mask"),
+        face_mask=flow.out("11", "face_mask"), images=images, reference=flow.out("6", "IMAGE"),
     )  # fmt: skip
     flow.add("9", "Motion4D_ColourPeople", "Who is who in the video", flow.below("8"), masks=flow.out("8", "masks"), ground="black")
     flow.add("10", "Motion4D_ColourPeople", "Who is who in the reference", flow.below("9"), masks=mask, ground="white")
-    flow.frame("Reference and cues", "6", "7", "23", "8", "9", "10")
+    flow.frame("Reference and cues", "6", "7", "23", "11", "8", "9", "10")
     _models(flow, "scail2_14b", "SCAIL-2")
     cues = {
         "pose_video": flow.out("8", "images"), "pose_video_mask": flow.out("9", "images"), "reference_image": flow.out("6", "IMAGE"),
@@ -115,7 +118,7 @@ def cues_to_scail2(infos: Mapping[str, Any]) -> Workflow:
     _made(flow, flow.out("18", "LATENT"), "scail2")
     flow.note(
         f"## SCAIL-2 moves somebody as in a video\n\n{_YOURS}\n\n*Conditioning* is ComfyUI's own. SCAIL-2 looks at the pixels of the video; *To the place of the reference* brings "
-        "them to the place and size of the reference's person. The colours say who is who: **black** ground in the video and **white** in the reference animate the "
+        "them to the place and size of the reference's person, by the *Face* where the film shows half a body. The colours say who is who: **black** ground in the video and **white** in the reference animate the "
         "picture; for *replacement_mode* exchange the two grounds, and leave the video where it is.\n\nWidth and height are multiples of 32, in the proportions of the "
         "reference; the length is 4 n + 1.\n\nIt needs SCAIL-2, and the VAE, text and image encoders of Wan2.1.",
         (-440, 80),
