@@ -116,11 +116,6 @@ def frame_costs(problem: Problem, state: State) -> Tensor:
     return total
 
 
-def cost(problem: Problem, state: State) -> float:
-    """The objective."""
-    return float(frame_costs(problem, state).sum())
-
-
 def _pictures(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
     """Blocks (J, 3, 3, T) and right-hand side (J, 3, T) of the keypoints."""
     blocks, right = torch.zeros(len(points), 3, *points.shape[1:]).to(points), torch.zeros_like(points)

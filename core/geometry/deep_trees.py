@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .joint_trees import TreeFactor, TreeOrder, apply, compose, inverse
 
-_DEEP = 32  # levels, beyond which rounds are faster
+_DEEP = 32  # levels, beyond which rounds are faster ...
+_SLIM = 1000  # ... where fewer blocks than this are in a level, so that starting an operation costs more than its arithmetic
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,5 +109,7 @@ def elimination_rounds(tree: TreeOrder) -> tuple[Round, ...]:
 
 
 def factor_tree(tree: TreeOrder, blocks: Tensor, bones: Tensor) -> TreeFactor | DeepFactor:
-    """The factor that suits the depth of a tree; arguments as for `TreeFactor.of`."""
-    return (DeepFactor if len(tree.levels) > _DEEP else TreeFactor).of(tree, blocks, bones)
+    """The factor that is faster for a tree; arguments as for `TreeFactor.of`."""
+    levels = len(tree.levels)
+    deep = levels > _DEEP and len(blocks) * blocks.shape[-1] < _SLIM * levels
+    return (DeepFactor if deep else TreeFactor).of(tree, blocks, bones)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from motion4d.core.geometry.bundle import LENGTH_WEIGHT, REACH, Problem, _with_neighbours, cost, linearise, minimise, robust
+from motion4d.core.geometry.bundle import LENGTH_WEIGHT, REACH, Problem, _with_neighbours, frame_costs, linearise, minimise, robust
 from motion4d.core.geometry.joint_trees import TreeOrder
 from motion4d.core.geometry.normal_equations import State, conjugate_gradients
 
@@ -82,6 +82,10 @@ def residuals(problem, vector, weights=None):
     rows.append((jolt[0] / jolt[1].norm(dim=1, keepdim=True).clamp(min=1).sqrt()).flatten())
     rows.append(10 * (state.points - problem.anchors).movedim(1, -1)[problem.anchored].flatten())
     return torch.cat(rows)
+
+
+def cost(problem, state):
+    return float(frame_costs(problem, state).sum())
 
 
 def dense(problem, state):

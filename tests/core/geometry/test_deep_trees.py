@@ -71,9 +71,9 @@ def test_rounds_are_few(name, parents):
     assert len(elimination_rounds(TreeOrder.of(parents))) <= 10
 
 
-def test_only_deep_trees_are_solved_in_rounds(generator):
-    for name, kind in (("chain", DeepFactor), ("star", TreeFactor)):
-        assert isinstance(factor_tree(*system(TREES[name], generator)), kind)
+@pytest.mark.parametrize(("name", "count", "kind"), [("chain", 2, DeepFactor), ("chain", 1001, TreeFactor), ("star", 2, TreeFactor)])
+def test_only_deep_trees_of_few_systems_are_solved_in_rounds(name, count, kind, generator):
+    assert isinstance(factor_tree(*system(TREES[name], generator, count)), kind)
 
 
 def test_sums_reach_the_parents_of_deep_trees(generator):
