@@ -14,7 +14,7 @@ def rest_lengths(skeleton: Skeleton) -> Tensor:
     """(J) lengths of the bones in the rest pose, 0 of roots; ValueError for a skeleton without one."""
     if skeleton.rest is None:
         raise ValueError(f"this skeleton of {len(skeleton.names)} joints has no rest pose to take lengths from: estimate them")
-    above = [max(parent, joint if parent < 0 else 0) for joint, parent in enumerate(skeleton.parents)]
+    above = [joint if parent < 0 else parent for joint, parent in enumerate(skeleton.parents)]
     return (skeleton.rest - skeleton.rest[above]).norm(dim=-1)
 
 

@@ -37,8 +37,8 @@ class Triangulation:
     motion: joints finite everywhere; confidence is the mean of the views that agree, 0 where fewer than two do (or their rays are nearly parallel) and the joint
     was filled from its neighbours in time and space. reprojection_px: (T, J) mean distance in the views that agree (in all that see the joint where none
     does), NaN where no view sees it. distances_px: (V, T, J) of every view, NaN where it does not see the joint. deviation: (T, J) expected error (1 sigma) in
-    metres; joints that were filled may be further off. bone_lengths: (J) metres, 0 of roots. guessed: (J) bones that are hardly seen, so that their lengths are
-    those of the rest pose or the other side, more or less. noise_px: of the keypoints, one coordinate.
+    metres; joints that were filled may be further off. bone_lengths: (J) metres, 0 of roots. guessed: (J) bones seen too rarely or too unsteadily to measure:
+    their lengths come from the rest pose or the other side, see `expected_lengths`. noise_px: of the keypoints, one coordinate.
     """
 
     motion: Motion
@@ -78,7 +78,9 @@ class Triangulation:
             lines.append(f"bone lengths in metres: {', '.join(lengths)}")
         if self.guessed.any():
             guessed = ", ".join(name for name, flag in zip(names, self.guessed.tolist(), strict=True) if flag)
-            lines.append(f"hardly seen, so that their lengths are guessed from the rest pose or the other side: {guessed}")
+            lines.append(
+                f"seen too rarely or too unsteadily to measure, so that their lengths are guessed from the rest pose or the other side: {guessed}"
+            )
         return "\n".join(lines)
 
 
@@ -102,7 +104,7 @@ def triangulate(
         keypoints: (V, T, J) of a pinhole camera: see `core.geometry.lens.undistort`.
         rig: V cameras; moving ones over T frames.
         skeleton: J joints. A rest pose serves to place joints that are never seen.
-        bone_lengths: "estimate" finds one length for each bone (see `expected_lengths` for those that are hardly seen), "none" leaves them free, "rest pose"
+        bone_lengths: "estimate" finds one length for each bone (guided by the rest pose where it is hardly seen), "none" leaves them free, "rest pose"
             takes those of the skeleton; (J) metres are known lengths (those of roots are not read).
         smoothness: weight of accelerations; 0 leaves them out.
 
