@@ -17,10 +17,10 @@ from .graph import Nodes, Prompt, is_link, nested, override, sockets, title, ups
 
 
 class NodeFailure(Exception):
-    """A node has raised `cause`; nothing after it ran. is_fault: whether that is a fault of the program, not of a file, a value or the disk."""
+    """A node has raised `cause`; nothing after it ran. is_fault: whether that is a fault of the program, not of a file, a value, the disk or an optional package."""
 
     def __init__(self, node: str, class_type: str, name: str, cause: Exception):
-        self.is_fault = not isinstance(cause, (ValueError, OSError))
+        self.is_fault = not isinstance(cause, (ValueError, OSError, ImportError))
         kind = f"{type(cause).__name__}: " if self.is_fault else ""
         place = f"{name}, {class_type}" if name != class_type else class_type
         super().__init__(f"node {node} ({place}): {kind}{cause}")

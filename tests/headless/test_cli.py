@@ -205,6 +205,12 @@ def test_a_checkpoint_is_converted(capsys, tmp_path):
     assert (status, lines) == (1, []) and "exists" in told and "Traceback" not in told
 
 
+def test_an_optional_package_that_is_absent_is_told_without_a_traceback(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    status, _, told = run(capsys, "run", EXAMPLES / "driving_cues.json", "--set", "23.source=mediapipe pose")
+    assert status == 1 and "(Its person, Motion4D_MakePersonMasks): MediaPipe is not installed" in told and "Traceback" not in told
+
+
 def test_a_conversion_that_cannot_be_is_told(capsys, tmp_path):
     (tmp_path / "broken.pt").write_bytes(b"nothing")
     cases = {
