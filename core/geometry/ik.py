@@ -76,7 +76,9 @@ def solve_rotations(
         raise ValueError("the motion is in camera axes: convert it to world axes before solving rotations")
     skeleton = rig_or_skeleton.skeleton if isinstance(rig_or_skeleton, Rig) else rig_or_skeleton
     if len(skeleton.names) != len(motion.skeleton.names):
-        raise ValueError(f"the motion has {len(motion.skeleton.names)} joints, the skeleton {len(skeleton.names)}")
+        raise ValueError(
+            f"the motion has {len(motion.skeleton.names)} joints, the skeleton {len(skeleton.names)}: convert one to the other's joints first"
+        )
     exact = torch.float32 if motion.joints.device.type == "mps" else torch.float64
     rest, rest_world = (part.to(motion.joints.device) for part in rest_pose(rig_or_skeleton, exact))
     task = _task(motion, skeleton, rest, aim)

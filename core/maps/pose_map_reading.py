@@ -12,6 +12,7 @@ from .pose_map_paths import only_one, smoothest, steady, within_reach
 from .pose_map_search import Sighting, search, to_levels
 
 _AT_ONCE = 16  # pictures
+_BEYOND = 0.5  # what a VAE may put outside 0..1
 _LEAST = 0.1  # confidence below which a joint counts as missing: seams between other colours look like this
 
 
@@ -76,6 +77,10 @@ def _check(images: Tensor, palette: Tensor, radius: float, skeleton: Skeleton | 
     if not isinstance(images, Tensor) or images.dim() != 5 or images.shape[-1] != 3 or 0 in images.shape:
         shape = tuple(getattr(images, "shape", ()))
         raise ValueError(f"images are {shape}, expected (V, T, H, W, 3) with at least one picture")
+    if images.is_floating_point():
+        low, high = (float(end) for end in torch.aminmax(images))
+        if not (low >= -_BEYOND and high <= 1 + _BEYOND):
+            raise ValueError(f"images reach from {low:g} to {high:g}, expected numbers in 0..1: divide those in 0..255 by 255")
     if palette.dim() != 2 or palette.shape[1] != 3 or palette.dtype != torch.uint8 or not 1 <= len(palette) <= 200:
         raise ValueError(f"the palette is {tuple(palette.shape)} {palette.dtype}, expected (J, 3) uint8 of 1 to 200 joints")
     if skeleton is not None and len(skeleton.names) != len(palette):

@@ -39,7 +39,7 @@ def reading_report(keypoints: Keypoints, drawn: PoseMaps) -> str:
     for view in range(views):
         trust = keypoints.confidence[view][seen[view]]
         sure = f", mean confidence {trust.mean():.2f}" if len(trust) else ""
-        lines.append(f"view {view + 1}: {seen[view].float().mean():.1%} of the joints found{sure}")
+        lines.append(f"view {view}: {seen[view].float().mean():.1%} of the joints found{sure}")
     few = [names[joint] for joint in (seen.sum(0) < 2).all(0).nonzero()[:, 0].tolist()]
     if few:
         more = f" and {len(few) - _MISSED} more" if len(few) > _MISSED else ""

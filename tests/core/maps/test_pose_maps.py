@@ -207,6 +207,8 @@ def test_two_hundred_joints_are_told_apart():
     [
         (torch.ones(2, 8, 8, 3), make_palette(3), {}, "expected \\(V, T, H, W, 3\\)"),
         (torch.ones(1, 0, 8, 8, 3), make_palette(3), {}, "at least one picture"),
+        (torch.full((1, 1, 8, 8, 3), 255.0), make_palette(3), {}, "divide those in 0..255"),
+        (torch.full((1, 1, 8, 8, 3), torch.nan), make_palette(3), {}, "expected numbers in 0..1"),
         (torch.ones(1, 1, 8, 8, 3), make_palette(3).float(), {}, "expected \\(J, 3\\) uint8"),
         (torch.ones(1, 1, 8, 8, 3), make_palette(3), {"skeleton": SMPL24}, "one colour to each joint"),
         (torch.ones(1, 1, 8, 8, 3), make_palette(3), {"radius": 0}, "expected 1 to 64"),
