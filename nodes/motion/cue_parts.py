@@ -41,6 +41,31 @@ def face_inputs() -> list:
     ]
 
 
+def location_inputs() -> list:
+    """How masks become coarse."""
+    return [
+        io.Combo.Input(
+            "softening",
+            options=list(SOFTENINGS),
+            default="mean",
+            tooltip="mean: a cell has the mean of its pixels. max: every cell that a mask touches is full. hard: masks stay as they are.",
+        ),
+        io.Combo.Input(
+            "grid",
+            options=list(GRIDS),
+            default="pixels",
+            tooltip="pixels: cells lie on the picture. bbox: the box of each mask is divided into 20 rows and 10 columns, as Wan-Animate does.",
+        ),
+        io.Int.Input(
+            "cell",
+            default=0,
+            min=0,
+            max=512,
+            tooltip="Pixels of the side of a cell, of which the face has half; 0: a 32nd of the height.",
+        ),
+    ]
+
+
 class ExtractFaceCue(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -201,25 +226,7 @@ class MakeLocationCue(io.ComfyNode):
                     "masks",
                     tooltip="1 on the person, of Align to Reference; or of the video itself, where the reference is one of its frames.",
                 ),
-                io.Combo.Input(
-                    "softening",
-                    options=list(SOFTENINGS),
-                    default="mean",
-                    tooltip="mean: a cell has the mean of its pixels. max: every cell that the mask touches is full. hard: the masks stay as they are.",
-                ),
-                io.Combo.Input(
-                    "grid",
-                    options=list(GRIDS),
-                    default="pixels",
-                    tooltip="pixels: cells lie on the picture. bbox: the box of each mask is divided into 20 rows and 10 columns, as Wan-Animate does.",
-                ),
-                io.Int.Input(
-                    "cell",
-                    default=0,
-                    min=0,
-                    max=512,
-                    tooltip="Pixels of the side of a cell, of which the face has half; 0: a 32nd of the height.",
-                ),
+                *location_inputs(),
                 io.Mask.Input("face_mask", optional=True, tooltip="1 on the face, of Align to Reference."),
                 io.Image.Input("reference", optional=True, tooltip="The reference, for the preview."),
             ],

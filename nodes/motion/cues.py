@@ -6,13 +6,13 @@ from comfy_api.latest import io, ui
 from ...core.cues.clip_values import check_frames, check_masks
 from ...core.cues.extraction import extract_cues
 from ...core.cues.face_finding import SOURCES, find_faces
-from ...core.cues.location_cue import GRIDS, draw_location
+from ...core.cues.location_cue import draw_location
 from ...core.cues.low_pass import SHAPES
 from ...core.cues.pose_cue import LOOKS, pose_cue
 from ...core.cues.quality_gate import POLICIES, GateLimits, gate_masks
 from ...core.cues.similarity import SCALES, unit_masks
 from .. import host, sockets
-from .cue_parts import PLACEMENTS, SOFTENINGS, box_of_reference, check_reference, face_inputs
+from .cue_parts import PLACEMENTS, box_of_reference, check_reference, face_inputs, location_inputs
 
 
 def _pose_inputs() -> list:
@@ -111,25 +111,7 @@ class ExtractDrivingCues(io.ComfyNode):
                     tooltip="How the person is brought to the size of the reference. auto compares heights; where a body is cut off below faces, if there are some, "
                     "else widths. The report tells which.",
                 ),
-                io.Combo.Input(
-                    "softening",
-                    options=list(SOFTENINGS),
-                    default="mean",
-                    tooltip="Of the locations. mean: a cell has the mean of its pixels. max: every cell that is touched is full. hard: masks stay as they are.",
-                ),
-                io.Combo.Input(
-                    "grid",
-                    options=list(GRIDS),
-                    default="pixels",
-                    tooltip="pixels: cells lie on the picture. bbox: the box of each mask is divided into 20 rows and 10 columns, as Wan-Animate does.",
-                ),
-                io.Int.Input(
-                    "cell",
-                    default=0,
-                    min=0,
-                    max=512,
-                    tooltip="Pixels of the side of a cell, of which the face has half; 0: a 32nd of the height.",
-                ),
+                *location_inputs(),
                 _fps_input(),
                 io.Mask.Input(
                     "reference_mask",
