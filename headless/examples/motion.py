@@ -17,7 +17,7 @@ def motion_to_bone_maps(infos: Mapping[str, Any]) -> Workflow:
     flow.add("2", "Motion4D_MakeDemoMotion", "Demo motion", (0, 80), action="tour", seconds=6.5)
     flow.add("1", "Motion4D_LoadMotion", "Motion", (0, 300), max_side=640, default=flow.out("2", "motion"))
     motion, fps = flow.out("1", "motion"), flow.out("1", "fps")
-    flow.add("3", "Motion4D_PlaceOrbitCameras", "Cameras", (380, 80), motion=motion, azimuth=20.0, margin=1.02, width=640, height=640)
+    flow.add("3", "Motion4D_PlaceOrbitCameras", "Cameras", (380, 80), motion=motion, azimuth=20.0, margin=1.02, width=512, height=512)
     shared = {"motion": motion, "cameras": flow.out("3", "cameras"), "background": flow.out("1", "frames")}
     flow.add("4", "Motion4D_RenderBoneMaps", "Bone maps", (380, 430), depth_range="sequence", **shared)
     flow.add("5", "Motion4D_DrawSkeleton", "Skeleton", (380, 790), **shared)
