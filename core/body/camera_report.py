@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..types import CameraRig, Frame, Motion
+from ..wording import counted
 from .framing import BODY_RADIUS
 
 _ENTIRE = 0.98  # share of the joints in the picture, from which a view counts as whole
@@ -48,7 +49,7 @@ class RigReport:
     def text(self) -> str:
         """The report in lines."""
         share, near = self.in_picture[~self.in_picture.isnan()], self.nearest[torch.isfinite(self.nearest)]
-        head = f"{self.nearest.shape[0]} views, {self.nearest.shape[1]} frames"
+        head = f"{counted(self.nearest.shape[0], 'view')}, {counted(self.nearest.shape[1], 'frame')}"
         if len(share) and len(near):
             head += f": {100 * float(share.mean()):.0f} % of the joints in the picture, nearest body {float(near.min()):.2f} m away"
         return "\n".join([head, *(f"warning: {line}" for line in self.warnings)])

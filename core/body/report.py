@@ -1,6 +1,7 @@
 """What is in a motion, in words."""
 
 from ..types import Motion
+from ..wording import counted
 from .measurements import bone_distances, joint_speed
 from .normalisation import MotionStatistics, placement_report
 
@@ -8,8 +9,8 @@ from .normalisation import MotionStatistics, placement_report
 def describe_motion(motion: Motion, statistics: MotionStatistics | None = None) -> str:
     """A report in lines: length, joints, confidence, speed, bone stability, what was assumed, and sigmas of a tokenizer's training data."""
     lines = [
-        f"{motion.frames} frames at {motion.fps:g} fps = {motion.frames / motion.fps:.2f} s",
-        f"{len(motion.skeleton.names)} joints in {motion.frame.value} space"
+        f"{counted(motion.frames, 'frame')} at {motion.fps:g} fps = {motion.frames / motion.fps:.2f} s",
+        f"{counted(len(motion.skeleton.names), 'joint')} in {motion.frame.value} space"
         + (f", seen by a camera of {motion.image_size[1]}x{motion.image_size[0]} pixels" if motion.image_size else "")
         + (", with rotations" if motion.rotations is not None else ", positions only"),
     ]

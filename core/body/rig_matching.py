@@ -8,6 +8,7 @@ import torch
 from ..geometry.kinematics import forward
 from ..geometry.similarity import transformed
 from ..types import Animation, CameraRig, Motion, Skeleton
+from ..wording import counted
 from .animation import to_world
 from .measurements import bone_lengths
 from .skeleton_conversion import smpl_names
@@ -96,7 +97,7 @@ def solving_report(animation: Animation, motion: Motion, cameras: CameraRig | No
     skeleton, reached = animation.skeleton, forward(animation)
     frames, joints = motion.confidence.shape
     size = float((skeleton.rest.amax(0) - skeleton.rest.amin(0)).max())
-    lines = [f"{frames} frames at {animation.fps:g} fps, {joints} joints"]
+    lines = [f"{counted(frames, 'frame')} at {animation.fps:g} fps, {counted(joints, 'joint')}"]
     seen = motion.seen
     off = animation.residual.double()[seen]
     lines.append(

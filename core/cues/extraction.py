@@ -5,14 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..types import DrivingCues
+from ..types import DrivingCues, Similarity
 from .clip_values import check_frames, check_masks
 from .face_cue import MARGIN, face_cue
 from .location_cue import location_cue
 from .low_pass import CUTOFF
 from .pose_cue import pose_cue
 from .quality_gate import Gate, gate_masks
-from .similarity import Similarity, align_foreground
+from .similarity import align_foreground
 
 
 def extract_cues(

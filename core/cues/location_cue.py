@@ -11,8 +11,8 @@ from ..body.gaps import frame_ranges
 from ..maps.colours import LEFT, RIGHT
 from ..maps.cropping import flatten_alpha
 from ..shapes import check_shapes
-from ..types import ImageSize
-from .similarity import Similarity, unit_masks
+from ..types import ImageSize, Similarity
+from .similarity import unit_masks
 
 MODES = ("mean", "max")
 GRIDS = ("pixels", "bbox")

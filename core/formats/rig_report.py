@@ -3,6 +3,7 @@
 import torch
 
 from ..types import Animation, Rig
+from ..wording import counted
 from .glb_builder import free_name
 from .glb_writer import uneven_joints
 from .gltf_meshes import load_meshes, skin_shares
@@ -16,7 +17,7 @@ def rig_report(rig: Rig) -> str:
     skeleton = rig.skeleton
     size = (skeleton.rest.amax(0) - skeleton.rest.amin(0)).tolist()
     lines = [
-        f"{len(skeleton.names)} joints, {len(skeleton.roots)} roots; the joints span {size[0]:.4g} x {size[1]:.4g} x {size[2]:.4g}",
+        f"{counted(len(skeleton.names), 'joint')}, {counted(len(skeleton.roots), 'root')}; the joints span {size[0]:.4g} x {size[1]:.4g} x {size[2]:.4g}",
         f"{len(skeleton.leaves)} leaves, whose own turn no joint shows: {_listed(rig, skeleton.leaves)}",
         *_mesh_lines(rig),
         *(_animation_lines(rig) or ["no animations"]),
@@ -37,7 +38,7 @@ def rig_report(rig: Rig) -> str:
 def animation_report(animation: Animation) -> str:
     """Length, placed joints, notes, and how far the joints are from those asked for."""
     frames, joints = animation.rotations.shape[:2]
-    lines = [f"{frames} frames at {animation.fps:g} fps, {joints} joints"]
+    lines = [f"{counted(frames, 'frame')} at {animation.fps:g} fps, {counted(joints, 'joint')}"]
     if animation.residual is not None:
         known = animation.residual[torch.isfinite(animation.residual)]
         if len(known):
@@ -69,7 +70,7 @@ def _mesh_lines(rig: Rig) -> list[str]:
     helpers = tuple((skin_shares(rig, meshes) == 0).nonzero()[:, 0].tolist())
     skinned = sum(mesh.joints.shape[1] > 0 for mesh in meshes)
     lines = [
-        f"{len(meshes)} meshes, {skinned} of them moved by joints; {sum(len(mesh.vertices) for mesh in meshes)} vertices, "
+        f"{counted(len(meshes), 'mesh')}, {skinned} of them moved by joints; {sum(len(mesh.vertices) for mesh in meshes)} vertices, "
         f"{sum(len(mesh.faces) for mesh in meshes)} triangles, {sum(mesh.texture is not None for mesh in meshes)} textured, "
         f"{sum(len(mesh.morphs) for mesh in meshes)} morph targets"
     ]

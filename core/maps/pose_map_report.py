@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from ..types import Keypoints, PoseMaps
+from ..wording import counted
 
 _FAINT = 0.35  # of the pictures under the crosses
 _MISSED = 8  # joints named at most
@@ -35,7 +36,7 @@ def reading_report(keypoints: Keypoints, drawn: PoseMaps) -> str:
     views, frames, joints = keypoints.confidence.shape
     seen = keypoints.seen
     names = [f"joint {number}" for number in range(joints)] if drawn.skeleton is None else drawn.skeleton.names
-    lines = [f"{views} views of {frames} frames, {joints} joints"]
+    lines = [f"{counted(views, 'view')} of {counted(frames, 'frame')}, {counted(joints, 'joint')}"]
     for view in range(views):
         trust = keypoints.confidence[view][seen[view]]
         sure = f", mean confidence {trust.mean():.2f}" if len(trust) else ""
@@ -58,7 +59,7 @@ def drawing_report(drawn: PoseMaps) -> str:
     """Sizes, how many joints lie under others, and what the detail shows."""
     views, frames, height, width, _ = drawn.images.shape
     lines = [
-        f"{views} views of {frames} frames of {width} x {height} pixels, {len(drawn.palette)} joints as discs of {drawn.radius:.3g} px radius"
+        f"{counted(views, 'view')} of {counted(frames, 'frame')} of {width} x {height} pixels, {len(drawn.palette)} joints as discs of {drawn.radius:.3g} px radius"
     ]
     apart = {joint for group in (drawn.detail.joints if drawn.detail else ()) for joint in group[1:]}
     joints = [joint for joint in range(len(drawn.palette)) if joint not in apart]

@@ -7,6 +7,7 @@ from .cameras import CameraRig as CameraRig
 from .cameras import Keypoints as Keypoints
 from .checks import ImageSize as ImageSize
 from .cues import DrivingCues as DrivingCues
+from .cues import Similarity as Similarity
 from .maps import BoneMaps as BoneMaps
 from .maps import DetailMaps as DetailMaps
 from .maps import EdgeSamples as EdgeSamples

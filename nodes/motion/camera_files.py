@@ -12,6 +12,7 @@ from ...core.formats.wires import load3d_from_rig
 from ...core.geometry.camera_embedding import relative_to_first, wan_camera_embedding
 from ...core.geometry.camera_exchange import LENSES, change_lens
 from ...core.maps.camera_maps import draw_plucker
+from ...core.wording import counted
 from .. import host, sockets
 
 
@@ -74,7 +75,7 @@ class PreviewCameras(io.ComfyNode):
     @classmethod
     def execute(cls, cameras, motion=None):
         frames = f" over {cameras.frames} frames" if cameras.frames else ""
-        report = f"{cameras.views} views{frames}" if motion is None else rig_report(motion, cameras).text()
+        report = f"{counted(cameras.views, 'view')}{frames}" if motion is None else rig_report(motion, cameras).text()
         model = Types.File3D(BytesIO(cameras_preview_glb(cameras, motion=motion)), file_format="glb")
         return io.NodeOutput(model, report, ui=ui.PreviewText(report))
 

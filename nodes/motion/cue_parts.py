@@ -8,7 +8,9 @@ from ...core.cues.face_boxes import choose_faces, faces_of_bounding_boxes, to_bo
 from ...core.cues.face_cue import SHAPES, face_cue
 from ...core.cues.face_finding import SOURCES, draw_face_boxes, find_faces
 from ...core.cues.location_cue import GRIDS, draw_location, location_cue
-from ...core.cues.similarity import SCALES, Similarity, align_foreground, mask_boxes, unit_masks
+from ...core.cues.similarity import SCALES, align_foreground, mask_boxes, unit_masks
+from ...core.types import Similarity
+from ...core.wording import counted
 from .. import host, sockets
 
 SOFTENINGS = ("mean", "max", "hard")
@@ -252,7 +254,7 @@ class MakeLocationCue(io.ComfyNode):
             masks, face_mask, Similarity.identity(), size, cell=cell or None, mode="mean" if hard else softening, grid=grid, hard=hard
         )
         preview = draw_location(_canvas(reference, masks[0]), cue.body, cue.face)
-        report = "\n".join([f"{len(masks)} frames of {size[1]}x{size[0]}", *cue.notes])
+        report = "\n".join([f"{counted(len(masks), 'frame')} of {size[1]}x{size[0]}", *cue.notes])
         return io.NodeOutput(cue.body, cue.face, preview, report, ui=ui.PreviewText(report))
 
 

@@ -10,6 +10,7 @@ from ...core.maps.bone_maps import DEPTH_MODES, encode_depth, encode_normals, re
 from ...core.maps.drawing import STYLES, draw_skeleton
 from ...core.maps.encodings import person_masks, soft_mask
 from ...core.maps.presets import PRESETS, encode_preset
+from ...core.wording import counted
 from .. import host, sockets
 from ..images import grey_to_colour, to_images, to_masks
 
@@ -100,7 +101,9 @@ class RenderBoneMaps(io.ComfyNode):
         depth, normals, mask = grey_to_colour(encode_depth(maps, span_m=span, mode=depth_range)), encode_normals(maps), soft_mask(maps)
         behind = fit_background(background, cameras.image_size, motion.frames)
         preview = maps_beside(depth, normals, mask, behind, opacity=opacity)
-        report = "\n".join([f"{cameras.views} views of {motion.frames} frames, {len(maps.parts[0])} ellipsoids", *maps.notes])
+        report = "\n".join(
+            [f"{counted(cameras.views, 'view')} of {counted(motion.frames, 'frame')}, {len(maps.parts[0])} ellipsoids", *maps.notes]
+        )
         return io.NodeOutput(
             maps, to_images(depth), to_images(normals), to_masks(mask), to_images(preview), report, ui=ui.PreviewText(report)
         )

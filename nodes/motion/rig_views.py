@@ -11,6 +11,7 @@ from ...core.maps.colours import read_colour
 from ...core.maps.encodings import encode_depth, encode_normals, soft_mask
 from ...core.maps.mesh_views import render_meshes
 from ...core.maps.textures import FILTERS
+from ...core.wording import counted
 from .. import host, sockets
 from ..images import grey_to_colour, to_images, to_masks
 
@@ -83,7 +84,7 @@ class PlaceRigCameras(io.ComfyNode):
         cameras = place_rig_cameras(
             cube, image_size=(height, width), azimuths_deg=angles, elevation_deg=elevation, radius=distance, lens=lens / _SENSOR
         )
-        report = f"{cameras.views} cameras, {distance / cube.scale:.4g} units from the middle\n{cube}"
+        report = f"{counted(cameras.views, 'camera')}, {distance / cube.scale:.4g} units from the middle\n{cube}"
         return io.NodeOutput(cameras, report, ui=ui.PreviewText(report))
 
 
@@ -152,7 +153,12 @@ class RenderRigViews(io.ComfyNode):
         )  # fmt: skip
         maps, drawn = views.maps, views.rgb.shape[1]
         faces = sum(len(mesh.faces) for mesh in meshes)
-        report = "\n".join([f"{cameras.views} views of {drawn} frames, {faces} triangles in {len(meshes)} meshes", *views.notes])
+        report = "\n".join(
+            [
+                f"{counted(cameras.views, 'view')} of {counted(drawn, 'frame')}, {faces} triangles in {counted(len(meshes), 'mesh')}",
+                *views.notes,
+            ]
+        )
         depth = grey_to_colour(encode_depth(maps, mode="sequence"))
         return io.NodeOutput(
             to_images(views.rgb), to_images(depth), to_images(encode_normals(maps)), to_masks(soft_mask(maps)), maps,

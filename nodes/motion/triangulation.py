@@ -8,6 +8,7 @@ from ...core.geometry.lens import undistort
 from ...core.geometry.triangulation import LENGTHS, triangulate
 from ...core.maps.triangulation_plots import plot_triangulation
 from ...core.skeletons import STANDARD
+from ...core.wording import counted
 from .. import sockets
 
 _MOST = 8
@@ -74,7 +75,7 @@ class CollectCameraKeypoints(io.ComfyNode):
         keypoints = undistort(gathered, cameras)
         shares = keypoints.seen.float().mean((1, 2)).tolist()
         lines = [f"{name}: {share:.0%} of the joints" for name, share in zip(cameras.names, shares, strict=True)]
-        report = "\n".join([f"{keypoints.pixels.shape[1]} frames", *lines, *notes])
+        report = "\n".join([counted(keypoints.pixels.shape[1], "frame"), *lines, *notes])
         return io.NodeOutput(keypoints, cameras.rig, report, ui=ui.PreviewText(report))
 
 

@@ -25,7 +25,7 @@ def test_the_fox_goes_from_file_to_pictures_of_its_rest_pose(fox):
     assert cameras.views == 4 and cameras.image_size == (60, 104) and "cube = 0.00517" in report
     images, depth, normals, mask, maps, _, report = RenderRigViews.execute(rig, cameras, **DRAWN).args
     assert images.shape == depth.shape == normals.shape == (4, 60, 104, 3) and mask.shape == (4, 60, 104)
-    assert "4 views of 1 frames, 576 triangles in 1 meshes" in report
+    assert "4 views of 1 frame, 576 triangles in 1 mesh" in report
     assert (images[mask == 0] == 1).all() and (depth[mask == 0] == 0).all() and 0.01 < mask.mean() < 0.2
     vace, *_ = EncodeBoneMaps.execute(maps, "vace_depth").args
     assert vace.shape == images.shape

@@ -31,4 +31,4 @@ def test_the_report_names_length_gaps_speed_and_assumptions():
 
 def test_a_motion_without_anything_seen_is_still_described():
     assert "264 joint positions are missing" in describe_motion(moving(confidence=torch.zeros(11, 24)))
-    assert "1 frames" in describe_motion(moving().cut(0, 1))
+    assert "1 frame at" in describe_motion(moving().cut(0, 1))

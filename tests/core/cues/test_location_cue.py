@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 import torch
+from motion4d.core.cues import Similarity
 from motion4d.core.cues.location_cue import draw_location, location_cue, soften_grid
-from motion4d.core.cues.similarity import Similarity
 
 
 def naive_cells(mask, row_edges, column_edges, pool) -> torch.Tensor:

@@ -284,7 +284,7 @@ def test_the_fox(reference):
     assert (moved[:, :3] - fox.vertices).norm(dim=1).mean() < 0.1 * (fox.vertices.amax(0) - fox.vertices.amin(0)).max()
     report = rig_report(rig)
     assert (
-        "24 joints, 1 roots" in report
+        "24 joints, 1 root;" in report
         and "6 leaves" in report
         and "2 helper bones" in report
         and "animation 1, Walk: 0.71 s, moves 22 joints" in report
