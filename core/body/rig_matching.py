@@ -94,7 +94,7 @@ def motion_on(motion: Motion, skeleton: Skeleton, *, fit_size: bool) -> Motion:
 
 def solving_report(animation: Animation, motion: Motion, cameras: CameraRig | None = None) -> str:
     """How far the joints of an animation are from those of the motion it was solved for, in millimetres and, with the cameras, in pixels."""
-    skeleton, reached = animation.skeleton, forward(animation)
+    skeleton = animation.skeleton
     frames, joints = motion.confidence.shape
     size = float((skeleton.rest.amax(0) - skeleton.rest.amin(0)).max())
     lines = [f"{counted(frames, 'frame')} at {animation.fps:g} fps, {counted(joints, 'joint')}"]
@@ -111,7 +111,8 @@ def solving_report(animation: Animation, motion: Motion, cameras: CameraRig | No
         + ", ".join(f"{skeleton.names[j]} {1000 * m:.3g} mm" for m, j in zip(*map(torch.Tensor.tolist, worst), strict=True) if m >= 0)
     )
     if cameras is not None:
-        shift = (cameras.project(reached.joints)[0] - cameras.project(motion.joints.to(reached.joints))[0]).norm(dim=-1)[:, seen]
+        reached = forward(animation).joints
+        shift = (cameras.project(reached)[0] - cameras.project(motion.joints.to(reached))[0]).norm(dim=-1)[:, seen]
         lines.append(
             f"in the pictures of {cameras.views} cameras: mean {shift.nanmean():.3g}, largest {shift.nan_to_num().max():.3g} pixels"
         )

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ..maps.cropping import flatten_alpha
-from .similarity import unit_masks
 
+_BYTE = 255
 _OVERSHOOT = 0.1  # resizing with sharp kernels leaves such values; 8-bit ones in floats go far beyond
 
 
@@ -41,6 +41,23 @@ def check_masks(masks: Tensor, frames: Tensor, *, name: str = "the person masks"
     return unit_masks(masks, name)
 
 
+def unit_masks(masks: Tensor, name: str = "masks") -> Tensor:
+    """Masks of 0..1, bool, or bytes of 0..255 (of 0..1, if they have no more) as float32 in 0..1; the overshoot that resizing leaves is cut off.
+
+    Raises:
+        ValueError: NaN, or values outside these ranges.
+    """
+    if masks.dtype == torch.bool or not masks.numel():
+        return masks.float()
+    low, high = (float(end) for end in torch.aminmax(masks))
+    if not masks.is_floating_point() and low >= 0 and high <= _BYTE:
+        return masks.float() / (_BYTE if high > 1 else 1)
+    if _is_beyond(low, high):
+        remedy = "divide by 255" if high <= _BYTE and low >= 0 else "check the node before"
+        raise ValueError(f"values of {name} reach from {low:g} to {high:g}, expected values in 0..1, or bytes of 0..255: {remedy}")
+    return masks.float() if low >= 0 and high <= 1 else masks.float().clamp(0, 1)
+
+
 def colours(frames: Tensor) -> Tensor:
     """Some checked frames as floats (t, H, W, 3), transparent ones on black; the frames themselves where they are that already."""
     if frames.dtype == torch.uint8:
@@ -50,11 +67,16 @@ def colours(frames: Tensor) -> Tensor:
     return flatten_alpha(frames, torch.zeros(3))
 
 
+def _is_beyond(low: float, high: float) -> bool:
+    """Whether values reach farther out of 0..1 than resizing leaves them, or are no numbers."""
+    return not (low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT)
+
+
 def _check_range(values: Tensor, name: str) -> list[str]:
     if not values.is_floating_point():
         raise ValueError(f"{name} are {values.dtype}, expected bytes (uint8) or floats in 0..1")
     low, high = (float(end) for end in torch.aminmax(values))
-    if not (low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT):
-        remedy = "divide 8-bit values by 255" if low >= 0 and 1 < high <= 255 else "check the node before"
+    if _is_beyond(low, high):
+        remedy = "divide 8-bit values by 255" if low >= 0 and 1 < high <= _BYTE else "check the node before"
         raise ValueError(f"values of {name} reach from {low:g} to {high:g}, expected colours in 0..1: {remedy}")
     return [f"{name}: colours from {low:.3g} to {high:.3g} clipped to 0..1"] if low < 0 or high > 1 else []

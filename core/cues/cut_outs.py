@@ -4,9 +4,8 @@ import torch
 from torch import Tensor
 
 from ..shapes import check_shapes
-from .clip_values import check_frames, colours
+from .clip_values import check_frames, colours, unit_masks
 from .location_cue import CELLS, soften_grid
-from .similarity import unit_masks
 
 # What SCAIL-2 tells people apart by, in this order; its masks are read with a threshold, so that edges stay hard.
 COLOURS = ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (1.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0))

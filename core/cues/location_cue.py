@@ -12,7 +12,7 @@ from ..maps.colours import LEFT, RIGHT
 from ..maps.cropping import flatten_alpha
 from ..shapes import check_shapes
 from ..types import ImageSize, Similarity
-from .similarity import unit_masks
+from .clip_values import unit_masks
 
 MODES = ("mean", "max")
 GRIDS = ("pixels", "bbox")

@@ -16,7 +16,8 @@ from ..maps.body_place import cameras_of_pictures, pelvis_track
 from ..maps.bone_maps import render_bone_maps
 from ..maps.encodings import person_masks as masks_of_maps
 from ..types import BoneMaps, CameraRig, Frame, ImageSize, Motion
-from .similarity import mask_boxes, unit_masks
+from .clip_values import unit_masks
+from .similarity import mask_boxes
 
 GROWTH = 0.015  # of a person's height: what clothes and hair add to the ellipsoids of bones, see `headless.cue_sheets`
 _PROPORTION = 0.02  # relative difference of the proportions up to which masks are those of the frames, resized

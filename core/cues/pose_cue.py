@@ -5,12 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..maps.colours import LUMINANCE
 from .clip_values import check_frames, check_masks, colours
 from .low_pass import CUTOFF, FrequencyFilter, check_filter
 from .quality_gate import Gate
 
 LOOKS = ("low_pass", "grey", "rgb", "skeleton")
-_LUMA = (0.299, 0.587, 0.114)
 _TOGETHER = 4  # frames
 
 
@@ -79,7 +79,7 @@ def _foreground(frames: Tensor, masks: Tensor, *, grey: bool) -> Tensor:
     pictures = colours(frames)
     if not grey:
         return pictures * masks[..., None]
-    red, green, blue = (pictures[..., channel] * weight for channel, weight in enumerate(_LUMA))
+    red, green, blue = (pictures[..., channel] * weight for channel, weight in enumerate(LUMINANCE))
     return red.add_(green).add_(blue).mul_(masks)
 
 

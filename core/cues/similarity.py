@@ -8,31 +8,13 @@ from torch import Tensor
 from ..body.gaps import frame_ranges
 from ..shapes import check_shapes
 from ..types import Similarity
+from .clip_values import unit_masks
 
 SCALES = ("auto", "height", "face", "width")
 SCALE_LIMITS = (0.2, 5.0)
 PERSON = 0.5  # masks are above it on the person
-_BYTE = 255
-_OVERSHOOT = 0.1  # resizing with sharp kernels leaves such values
 _STANDING_FACE = 0.1  # of the height of somebody who stands: how high a face is, and how far its middle lies below the top of the hair
 _HEAD = 0.13  # of it: down to the chin
-
-
-def unit_masks(masks: Tensor, name: str = "masks") -> Tensor:
-    """Masks of 0..1, bool, or bytes of 0..255 (of 0..1, if they have no more) as float32 in 0..1; the overshoot that resizing leaves is cut off.
-
-    Raises:
-        ValueError: NaN, or values outside these ranges.
-    """
-    if masks.dtype == torch.bool or not masks.numel():
-        return masks.float()
-    low, high = (float(end) for end in torch.aminmax(masks))
-    if not masks.is_floating_point() and low >= 0 and high <= _BYTE:
-        return masks.float() / (_BYTE if high > 1 else 1)
-    if not (low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT):
-        remedy = "divide by 255" if high <= _BYTE and low >= 0 else "check the node before"
-        raise ValueError(f"values of {name} reach from {low:g} to {high:g}, expected values in 0..1, or bytes of 0..255: {remedy}")
-    return masks.float() if low >= 0 and high <= 1 else masks.float().clamp(0, 1)
 
 
 def mask_boxes(masks: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from ..types import Skeleton
 
 Colour = tuple[int, int, int]
 
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (Rec. 601)
 LEFT, RIGHT, MIDDLE = (255, 138, 92), (64, 196, 232), (236, 234, 226)  # warm left, cool right, pale trunk
 
 

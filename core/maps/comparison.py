@@ -8,10 +8,10 @@ from torch import Tensor
 from ..body.framing import frame_motion
 from ..geometry.cameras import with_camera
 from ..types import Frame, Motion
+from .colours import LUMINANCE
 from .drawing import draw_skeleton
 
 _LONGER_SIDE = 768  # pixels of the pictures
-_LUMINANCE = (0.299, 0.587, 0.114)
 _FADED = 0.55
 
 
@@ -67,5 +67,5 @@ def draw_comparison(motion: Motion, original: Motion | None) -> Tensor:
     if original is None:
         return draw_skeleton(motion, rig)
     length = min(motion.frames, shown.frames)
-    grey = draw_skeleton(shown.cut(0, length), rig) @ torch.tensor(_LUMINANCE)
+    grey = draw_skeleton(shown.cut(0, length), rig) @ torch.tensor(LUMINANCE)
     return draw_skeleton(motion.cut(0, length), rig, background=(_FADED * grey)[..., None].expand(*grey.shape, 3))

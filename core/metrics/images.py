@@ -9,11 +9,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..maps.colours import LUMINANCE
+
 _BATCH_PIXELS = 1 << 18  # of the frames that are measured at once
 _TOLERANCE = 1e-3  # beyond 0..1
 _WINDOW, _SIGMA = 11, 1.5
 _K1, _K2 = 0.01, 0.03
-LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def psnr(generated: Tensor, reference: Tensor) -> Tensor:

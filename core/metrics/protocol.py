@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..maps.colours import LUMINANCE
 from ..maps.resampling import resample
 from ..types import ImageSize, Keypoints
-from .images import LUMINANCE, check_frames, check_pair, over_frames, similarity, unit_values
+from .images import check_frames, check_pair, over_frames, similarity, unit_values
 
 TIKTOK_SIDE = 512
 _WINDOW = 7

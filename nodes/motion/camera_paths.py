@@ -7,6 +7,7 @@ from ...core.body.framing import FOLLOWS, PATHS, frame_path, motion_middle
 from ...core.formats.wires import rig_from_load3d
 from ...core.geometry.camera_paths import EASES, INTERPOLATIONS, gather_views, key_times, keyed_path
 from .. import sockets
+from .cameras import framing_inputs
 
 
 def picture_size() -> list:
@@ -43,15 +44,7 @@ class MoveCamera(io.ComfyNode):
                     tooltip="How far a turn or an arc goes; below 0 the other way.",
                 ),
                 io.Float.Input("distance", default=1.0, min=0.0, max=50.0, step=0.05, tooltip="Metres that a dolly or a crane moves by."),
-                io.Float.Input("fov", default=40.0, min=5.0, max=120.0, step=1.0, tooltip="Vertical field of view in degrees."),
-                io.Float.Input(
-                    "margin",
-                    default=1.15,
-                    min=0.5,
-                    max=4.0,
-                    step=0.05,
-                    tooltip="1 fits the motion exactly into the picture; more leaves room.",
-                ),
+                *framing_inputs(),
                 io.Combo.Input(
                     "follow",
                     options=list(FOLLOWS),

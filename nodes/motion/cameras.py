@@ -7,6 +7,16 @@ from ...core.formats.wires import rig_from_load3d
 from .. import sockets
 
 
+def framing_inputs() -> list:
+    """How much of the picture the motion fills."""
+    return [
+        io.Float.Input("fov", default=40.0, min=5.0, max=120.0, step=1.0, tooltip="Vertical field of view in degrees."),
+        io.Float.Input(
+            "margin", default=1.15, min=0.5, max=4.0, step=0.05, tooltip="1 fits the motion exactly into the picture; more leaves room."
+        ),
+    ]
+
+
 class PlaceOrbitCameras(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -37,15 +47,7 @@ class PlaceOrbitCameras(io.ComfyNode):
                     tooltip="Degrees from the first camera round; 360 is a closed circle.",
                 ),
                 io.Float.Input("elevation", default=5.0, min=-89.0, max=89.0, step=1.0, tooltip="Degrees above the horizon."),
-                io.Float.Input("fov", default=40.0, min=5.0, max=120.0, step=1.0, tooltip="Vertical field of view in degrees."),
-                io.Float.Input(
-                    "margin",
-                    default=1.15,
-                    min=0.5,
-                    max=4.0,
-                    step=0.05,
-                    tooltip="1 fits the motion exactly into the picture; more leaves room.",
-                ),
+                *framing_inputs(),
                 io.Int.Input("width", default=512, min=16, max=4096, step=8, tooltip="Width of the pictures in pixels."),
                 io.Int.Input("height", default=768, min=16, max=4096, step=8, tooltip="Height of the pictures in pixels."),
                 io.Boolean.Input(

@@ -3,12 +3,12 @@
 import torch
 from comfy_api.latest import io, ui
 
-from ...core.cues.clip_values import check_frames, colours
+from ...core.cues.clip_values import check_frames, colours, unit_masks
 from ...core.cues.face_boxes import choose_faces, faces_of_bounding_boxes, to_bounding_boxes
 from ...core.cues.face_cue import SHAPES, face_cue
 from ...core.cues.face_finding import SOURCES, draw_face_boxes, find_faces
 from ...core.cues.location_cue import GRIDS, draw_location, location_cue
-from ...core.cues.similarity import SCALES, align_foreground, mask_boxes, unit_masks
+from ...core.cues.similarity import SCALES, align_foreground, mask_boxes
 from ...core.types import Similarity
 from ...core.wording import counted
 from .. import host, sockets

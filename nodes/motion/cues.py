@@ -3,14 +3,14 @@
 import torch
 from comfy_api.latest import io, ui
 
-from ...core.cues.clip_values import check_frames, check_masks
+from ...core.cues.clip_values import check_frames, check_masks, unit_masks
 from ...core.cues.extraction import extract_cues
 from ...core.cues.face_finding import SOURCES, find_faces
 from ...core.cues.location_cue import draw_location
 from ...core.cues.low_pass import SHAPES
 from ...core.cues.pose_cue import LOOKS, pose_cue
 from ...core.cues.quality_gate import POLICIES, GateLimits, gate_masks
-from ...core.cues.similarity import SCALES, unit_masks
+from ...core.cues.similarity import SCALES
 from .. import host, sockets
 from .cue_parts import PLACEMENTS, box_of_reference, check_reference, face_inputs, location_inputs
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 from motion4d.core.cues import Similarity
-from motion4d.core.cues.similarity import align_foreground, check_boxes, mask_boxes, unit_masks
+from motion4d.core.cues.clip_values import unit_masks
+from motion4d.core.cues.similarity import align_foreground, check_boxes, mask_boxes
 from motion4d.core.formats import load_motion
 from motion4d.core.geometry.cameras import own_camera, with_camera
 from motion4d.core.maps.bone_maps import render_bone_maps
